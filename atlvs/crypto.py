@@ -1,0 +1,102 @@
+"""Envelope encryption of stored secrets with a key ring.
+
+Each secret has its own AES-256-GCM data key, wrapped by the newest key of the ring. The
+organization is associated data: a row copied to another organization does not open. Rotating
+wraps the data key anew and leaves the ciphertext as it is.
+
+Layout: version (1) · key id (8) · nonce (12) · wrapped data key (48) · nonce (12) · ciphertext.
+"""
+
+import base64
+import contextlib
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from atlvs.errors import Misconfigured
+from atlvs.settings import Settings
+
+VERSION = b"\x01"
+HEAD = 1 + 8 + 12 + 48
+
+
+class KeyRing:
+    """Keys to open with, newest first; the newest seals."""
+
+    def __init__(self, keys: list[bytes]) -> None:
+        if not keys or any(len(key) != 32 for key in keys):
+            raise Misconfigured(
+                "ATLVS_ENCRYPTION_KEYS wants 32-byte keys in base64, newest first, comma-separated."
+            )
+        self._keys = {hashlib.sha256(key).digest()[:8]: AESGCM(key) for key in keys}
+        self._newest = next(iter(self._keys))
+
+    def seal(self, secret: bytes, context: str) -> bytes:
+        """Encrypt for one context (the organization's id)."""
+        key, nonce = AESGCM.generate_key(256), os.urandom(12)
+        return (
+            self._wrap(key, context) + nonce + AESGCM(key).encrypt(nonce, secret, context.encode())
+        )
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        """Decrypt; Misconfigured when no key of the ring fits or the context is another's."""
+        key, body = self._unwrap(sealed, context), sealed[HEAD:]
+        return AESGCM(key).decrypt(body[:12], body[12:], context.encode())
+
+    def rotated(self, sealed: bytes, context: str) -> bytes:
+        """The same secret under the newest key; unchanged when it already is."""
+        if sealed[1:9] == self._newest:
+            return sealed
+        return self._wrap(self._unwrap(sealed, context), context) + sealed[HEAD:]
+
+    def _wrap(self, key: bytes, context: str) -> bytes:
+        nonce = os.urandom(12)
+        wrapped = self._keys[self._newest].encrypt(nonce, key, context.encode())
+        return VERSION + self._newest + nonce + wrapped
+
+    def _unwrap(self, sealed: bytes, context: str) -> bytes:
+        ring_key = self._keys.get(sealed[1:9])
+        if ring_key is None:
+            raise Misconfigured(
+                "A stored secret was sealed with a key that is not in ATLVS_ENCRYPTION_KEYS. "
+                "Add the old key behind the new one."
+            )
+        try:
+            return ring_key.decrypt(sealed[9:21], sealed[21:HEAD], context.encode())
+        except InvalidTag as error:
+            raise Misconfigured("A stored secret does not belong to this organization.") from error
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """The ring of the environment, or one kept beside the embedded database (made on first use)."""
+    if settings.encryption_keys:
+        return KeyRing(_decoded(settings.encryption_keys.get_secret_value()))
+    if not settings.embedded:
+        raise Misconfigured(
+            "DATABASE_URL is set but ATLVS_ENCRYPTION_KEYS is not. Make one with: "
+            "python -c 'import base64,os; print(base64.b64encode(os.urandom(32)).decode())'"
+        )
+    return KeyRing(_decoded(_kept(settings.data_dir / "encryption.keys")))
+
+
+def _decoded(text: str) -> list[bytes]:
+    try:
+        return [base64.b64decode(part.strip(), validate=True) for part in text.split(",") if part]
+    except ValueError as error:
+        raise Misconfigured("ATLVS_ENCRYPTION_KEYS is not base64.") from error
+
+
+def _kept(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(base64.b64encode(secrets.token_bytes(32)).decode())
+        with contextlib.suppress(FileExistsError):  # somebody made it first: theirs counts
+            os.link(fresh, path)
+        fresh.unlink()
+    return path.read_text()

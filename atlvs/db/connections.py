@@ -1,0 +1,129 @@
+"""Connections: whose credential it is, to which account it is bound, and its sealed copy."""
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+from psycopg.errors import UniqueViolation
+
+from atlvs.crypto import key_ring
+from atlvs.db.engine import database
+from atlvs.errors import Misconfigured, Rejected
+from atlvs.records import Connection
+from atlvs.settings import settings
+
+COLUMNS = "id, org_id, provider, name, account_id, livemode, enabled, created_at"
+
+
+async def find(provider: str, name: str) -> tuple[Connection, dict[str, Any]] | None:
+    """The connection and its unsealed fields, or None."""
+    async with database().system() as tx:
+        cursor = await tx.execute(
+            f"select {COLUMNS}, sealed from integration_connections where provider = %s and name = %s",
+            [provider, name],
+        )
+        row = await cursor.fetchone()
+    if row is None:
+        return None
+    sealed = row.pop("sealed")
+    return Connection(**row), unsealed(sealed, row["org_id"]) if sealed else {}
+
+
+async def every(provider: str | None = None) -> list[Connection]:
+    """All connections, or those of one provider."""
+    async with database().system() as tx:
+        cursor = await tx.execute(
+            f"select {COLUMNS} from integration_connections"
+            " where %(provider)s::text is null or provider = %(provider)s order by provider, name",
+            {"provider": provider},
+        )
+        return [Connection(**row) for row in await cursor.fetchall()]
+
+
+async def save(org_id: UUID, provider: str, name: str, fields: dict[str, Any]) -> Connection:
+    """Keep a sealed copy of a block's fields. A name belongs to one organization for good."""
+    async with database().org(org_id) as tx:
+        cursor = await tx.execute(
+            "insert into integration_connections (org_id, provider, name) values (%s, %s, %s)"
+            f" on conflict (provider, name) do nothing returning {COLUMNS}",
+            [org_id, provider, name],
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            cursor = await tx.execute(
+                f"select {COLUMNS}, sealed from integration_connections where provider = %s and name = %s",
+                [provider, name],
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            raise Misconfigured(
+                f"The {provider} connection {name!r} belongs to another organization. Take another name."
+            )
+        sealed = row.pop("sealed", None)
+        if sealed is None or unsealed(sealed, org_id) != fields:
+            await tx.execute(
+                "update integration_connections set sealed = %s, sealed_at = now(), enabled = true,"
+                " updated_at = now() where id = %s",
+                [key_ring(settings()).seal(orjson.dumps(fields), str(org_id)), row["id"]],
+            )
+    return Connection(**row)
+
+
+async def bind(connection: Connection, account_id: str, livemode: bool) -> None:
+    """Tie the connection to an account and a mode at first contact; refuse another later."""
+    try:
+        async with database().org(connection.org_id) as tx:
+            cursor = await tx.execute(
+                "update integration_connections set account_id = %(account)s, livemode = %(live)s"
+                " where id = %(id)s and coalesce(account_id, %(account)s) = %(account)s"
+                " and coalesce(livemode, %(live)s) = %(live)s",
+                {"id": connection.id, "account": account_id, "live": livemode},
+            )
+            if cursor.rowcount:
+                return
+    except UniqueViolation as error:
+        raise Rejected(
+            connection.provider,
+            f"account {account_id} is already served by another connection. Use that one.",
+            code="account_taken",
+        ) from error
+    raise Rejected(
+        connection.provider,
+        f"connection {connection.name!r} is bound to {connection.account_id} "
+        f"({'live' if connection.livemode else 'test'} mode), but the key is of {account_id} "
+        f"({'live' if livemode else 'test'} mode). Make another connection for it.",
+        code="account_differs",
+    )
+
+
+async def wipe(connection: Connection) -> None:
+    """Forget the secrets and stop using the connection; its rows stay."""
+    async with database().org(connection.org_id) as tx:
+        await tx.execute(
+            "update integration_connections set sealed = null, enabled = false, updated_at = now() where id = %s",
+            [connection.id],
+        )
+
+
+async def reseal() -> int:
+    """Wrap every stored secret with the newest key; returns how many."""
+    ring, count = key_ring(settings()), 0
+    for connection in await every():
+        async with database().org(connection.org_id) as tx:
+            cursor = await tx.execute(
+                "select sealed from integration_connections where id = %s for update",
+                [connection.id],
+            )
+            row = await cursor.fetchone()
+            if row and row["sealed"]:
+                await tx.execute(
+                    "update integration_connections set sealed = %s where id = %s",
+                    [ring.rotated(bytes(row["sealed"]), str(connection.org_id)), connection.id],
+                )
+                count += 1
+    return count
+
+
+def unsealed(sealed: bytes, org_id: UUID) -> dict[str, Any]:
+    """The fields in a sealed copy."""
+    return orjson.loads(key_ring(settings()).open(bytes(sealed), str(org_id)))

@@ -1,0 +1,36 @@
+"""Bringing the database to a revision, under a lock that two bootstraps share."""
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import OperationalError
+
+from atlvs.errors import Misconfigured
+
+LOCK = 0x41544C56  # "ATLV"
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Upgrade as the owner. `url` is a plain postgresql:// URL."""
+    _run(url, lambda config: command.upgrade(config, revision))
+
+
+def downgrade(url: str, revision: str = "base") -> None:
+    """Undo migrations down to `revision`; core tables of an existing platform stay untouched."""
+    _run(url, lambda config: command.downgrade(config, revision))
+
+
+def _run(url: str, work) -> None:  # noqa: ANN001
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    config = Config()
+    config.set_main_option("script_location", "atlvs:migrations")
+    try:
+        with engine.connect() as lock, engine.connect() as connection:
+            lock.exec_driver_sql(f"select pg_advisory_lock({LOCK})")
+            config.attributes["connection"] = connection
+            work(config)
+            connection.commit()
+    except OperationalError as error:
+        raise Misconfigured(f"The database cannot be reached: {error.orig}") from error
+    finally:
+        engine.dispose()

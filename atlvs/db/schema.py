@@ -1,0 +1,107 @@
+"""Running the SQL of a migration, and making core tables only where the platform has none."""
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+from alembic import op
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
+from atlvs.settings import settings
+
+TOLD = ("contacts", "invoices", "payments")  # core tables whose changes become domain events
+
+
+def sql_file(name: str) -> str:
+    """One file of `atlvs/migrations/sql`, with the real names of the platform's tables put in."""
+    text = files("atlvs.migrations").joinpath("sql", name).read_text()
+    return re.sub(r"\{(\w+)\}", lambda match: real_name(match[1]), text).replace("'{{}}'", "'{}'")
+
+
+def real_name(table: str) -> str:
+    """What the platform calls one of our core tables."""
+    mapped = settings().tables.get(table)
+    return mapped.table if mapped else table
+
+
+def run(name: str) -> None:
+    """Run one SQL file in the migration's transaction."""
+    _connection().execute(sql_file(name).encode())
+
+
+def core_statements() -> Iterator[tuple[str, str]]:
+    """(table, statement) for each statement of platform.sql, in order."""
+    text = re.sub(r"^--.*$", "", sql_file("platform.sql"), flags=re.MULTILINE)
+    for statement in filter(str.strip, text.split(";\n")):
+        found = re.search(r"create table (\w+)|index on (\w+)", statement)
+        if found:
+            yield found[1] or found[2], statement
+
+
+def core_columns() -> dict[str, dict[str, str]]:
+    """Core table → its columns with their types, as platform.sql has them."""
+    return {
+        table: dict(
+            re.findall(
+                r"^    (\w+) (uuid|text|timestamptz|date|bigint|numeric|boolean)", statement, re.M
+            )
+        )
+        for table, statement in core_statements()
+        if "create table" in statement
+    }
+
+
+def create_missing(_name: str = "platform.sql") -> None:
+    """Create the core tables that the platform lacks, and remember which they were."""
+    connection = _connection()
+    created: set[str] = set()
+    for table, statement in core_statements():
+        if "create table" in statement:
+            if _exists(connection, real_name(table)):
+                continue
+            created.add(table)
+            connection.execute("insert into integration_created values (%s)", [table])
+        if table in created:
+            connection.execute(_with_real_references(statement).encode())
+
+
+def secure_created() -> None:
+    """Row security and triggers on the core tables that we made ourselves."""
+    connection = _connection()
+    for (table,) in connection.execute("select table_name from integration_created").fetchall():
+        org = "id" if table == "organizations" else "org_id"
+        connection.execute("select atlvs_adopt(%s::regclass, %s, true)", [table, org])
+        if table in TOLD:
+            connection.execute("select atlvs_tell(%s::regclass, %s)", [table, table])
+    if "organizations" in {
+        row[0]
+        for row in connection.execute("select table_name from integration_created").fetchall()
+    }:
+        connection.execute("select atlvs_cross('organizations', 'select')")
+
+
+def drop_created() -> None:
+    """Drop the core tables that we made; an existing platform's stay."""
+    connection = _connection()
+    for (table,) in connection.execute("select table_name from integration_created").fetchall():
+        connection.execute(SQL("drop table {} cascade").format(Identifier(table)))
+
+
+def _with_real_references(statement: str) -> str:
+    return re.sub(
+        r"references (\w+)\(", lambda match: f"references {real_name(match[1])}(", statement
+    )
+
+
+def _exists(connection: Connection[Any], table: str) -> bool:
+    found = connection.execute("select to_regclass(%s)", [f"public.{table}"]).fetchone()
+    return bool(found and found[0])
+
+
+def _connection() -> Connection[Any]:
+    connection = op.get_bind().connection.dbapi_connection
+    if not isinstance(connection, Connection):
+        raise TypeError("Migrations run on psycopg connections.")
+    return connection

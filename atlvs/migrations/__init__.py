@@ -1,0 +1,1 @@
+"""Alembic migrations of the integration tables. Run them with `atlvs bootstrap`."""

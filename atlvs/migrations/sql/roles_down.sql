@@ -1,0 +1,5 @@
+-- Roles belong to the cluster, and other databases may use them: they stay.
+drop function atlvs_org();
+drop table integration_created;
+drop schema atlvs_map cascade;
+revoke usage on schema public from atlvs_app, atlvs_system;

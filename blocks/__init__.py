@@ -1,0 +1,6 @@
+"""How we reach a provider. The registry: a new provider adds one line here."""
+
+from blocks.base import Connector
+from blocks.stripe import Stripe
+
+CONNECTORS: dict[str, type[Connector]] = {"stripe": Stripe}

@@ -1,0 +1,160 @@
+"""What every connector can do.
+
+A *connector* is a block class, a *connection* one saved block document: its name is the block
+document's name, and the same name stands in `/api/webhooks/{provider}/{connection}`. The block is
+what people edit in the Prefect UI; its fields are also kept sealed in our database, so that webhooks
+and the service door work while Prefect is away. A field set by the environment wins, for the
+connection called "default".
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+from prefect.blocks.core import Block
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+
+from atlvs.db import connections
+from atlvs.db.engine import database
+from atlvs.errors import Misconfigured, Rejected, Unauthorized
+from atlvs.records import Check, Connection, ProviderEvent
+from atlvs.settings import variable
+from blocks.wire import Wire, close_session
+
+DEFAULT = "default"
+
+
+class Connector(Block, ABC):
+    """The credentials and options of one connection, and what can be done with them."""
+
+    slug: ClassVar[str]
+    environment: ClassVar[dict[str, str]] = {}  # field → variable
+    _block_schema_capabilities = ["atlvs-connector"]
+
+    organization: UUID | None = Field(
+        None, description="The organization that this connection belongs to."
+    )
+
+    _connection: Connection | None = PrivateAttr(None)
+    _wire: Wire | None = PrivateAttr(None)
+
+    @property
+    def name(self) -> str:
+        """The provider's name, as in the registry."""
+        return self.slug
+
+    @property
+    def connection(self) -> Connection:
+        """Whose connection this is; set when it was opened."""
+        if self._connection is None:
+            raise Misconfigured(f"This {self.slug} block was not opened as a connection.")
+        return self._connection
+
+    @property
+    def wire(self) -> Wire:
+        """This connection's paced and audited HTTP."""
+        if self._wire is None:
+            self._wire = Wire(self.connection, self.limits())
+        return self._wire
+
+    @abstractmethod
+    def is_configured(self) -> bool:
+        """Whether all that a call needs is there. Asks nobody."""
+
+    @abstractmethod
+    async def test_connection(self) -> Check:
+        """Ask the provider whether the credential works, and which rights or settings are missing."""
+
+    @abstractmethod
+    def limits(self) -> dict[str, float]:
+        """Calls a second for each bucket of the provider's limits."""
+
+    @abstractmethod
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderEvent]:
+        """The events in a webhook's raw body; Unauthorized when the signature is not the provider's."""
+
+    def handshake(
+        self, method: str, headers: Mapping[str, str], query: str, body: bytes
+    ) -> tuple[int, bytes, str] | None:
+        """What to answer (status, body, content type) when the provider only tries the address.
+
+        None for everything else, which is then verified.
+        """
+        return None
+
+    def get_auth_url(self) -> str:
+        """Where a person grants access, for providers that use OAuth."""
+        raise Rejected(self.slug, "is connected with keys, not in the browser.", code="no_oauth")
+
+    async def handle_callback(self, code: str) -> None:
+        """Finish the OAuth connection with the code from the provider."""
+        raise Rejected(self.slug, "is connected with keys, not in the browser.", code="no_oauth")
+
+    async def disconnect(self) -> None:
+        """Wipe the secrets here, in the block and in our database. Records stay."""
+        connection = self.connection
+        await connections.wipe(connection)
+        with suppress(ValueError):  # there never was a block of that name
+            await type(self).adelete(connection.name)
+
+    def secret_fields(self) -> dict[str, Any]:
+        """All fields as plain values, for sealing; None and the defaults are left out."""
+        plain = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in plain.items()
+            if value is not None and name != "organization"
+        }
+
+    @classmethod
+    def from_environment(cls) -> dict[str, str]:
+        """The fields that the environment sets."""
+        found = {field: variable(name) for field, name in cls.environment.items()}
+        return {field: value for field, value in found.items() if value is not None}
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, name: str = DEFAULT) -> AsyncGenerator[Self]:
+        """The connection, for as long as it is needed; its audit is written at the end."""
+        connector = await cls.open(name)
+        try:
+            yield connector
+        finally:
+            await connector.wire.flush()
+
+    @classmethod
+    async def open(cls, name: str = DEFAULT) -> Self:
+        """The connection of that name, from our sealed copy and the environment."""
+        found = await connections.find(cls.slug, name)
+        if found is None:
+            raise Misconfigured(
+                f"There is no {cls.slug} connection {name!r}. Make one: atlvs connect {cls.slug}"
+            )
+        connection, fields = found
+        if not connection.enabled:
+            raise Unauthorized(cls.slug, f"connection {name!r} is disconnected. Connect it again.")
+        return cls.assembled(connection, fields)
+
+    @classmethod
+    def assembled(cls, connection: Connection, fields: Mapping[str, Any]) -> Self:
+        """A connector from its stored fields, with what the environment sets on top."""
+        values = dict(fields)
+        if connection.name == DEFAULT:
+            values |= cls.from_environment()
+        try:
+            connector = cls(**values, organization=connection.org_id)
+        except ValidationError as error:
+            wrong = ", ".join(str(part["loc"][0]) for part in error.errors())
+            raise Misconfigured(
+                f"The {cls.slug} connection {connection.name!r} lacks: {wrong}."
+            ) from None  # the original shows the values
+        connector._connection = connection
+        return connector
+
+
+async def release() -> None:
+    """Close this process's connections to the database and to providers, at the end of its work."""
+    await close_session()
+    await database().close()

@@ -1,0 +1,228 @@
+"""The wire: one connection's HTTP. Paced by the shared limit, every exchange in the audit.
+
+Errors are told apart here by what may have happened: a connection that never opened is Unavailable,
+a request that left and got no answer is OutcomeUnknown (or Unavailable where asking again is harmless).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from urllib.parse import urlsplit
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import aiohttp
+
+from atlvs.db.calls import Call, lease_slots, pause_slots, write_calls
+from atlvs.db.engine import database
+from atlvs.errors import OutcomeUnknown, Unavailable
+from atlvs.records import Connection
+
+TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
+LEASE_SECONDS = 0.25  # how far ahead a busy process reserves slots
+FLUSH = 200
+
+# What is being done, for the audit; how long the caller is ready to wait for a slot.
+operation: ContextVar[str] = ContextVar("operation", default="")
+request_id: ContextVar[UUID | None] = ContextVar("request_id", default=None)
+patience: ContextVar[float] = ContextVar("patience", default=300.0)
+
+_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
+
+
+def session() -> aiohttp.ClientSession:
+    """One HTTP session per event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _sessions or _sessions[loop].closed:
+        connector = aiohttp.TCPConnector(limit=128, limit_per_host=64)
+        _sessions[loop] = aiohttp.ClientSession(
+            connector=connector,
+            timeout=TIMEOUT,
+            auto_decompress=True,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+    return _sessions[loop]
+
+
+async def close_session() -> None:
+    """Close this loop's session; the next call opens another."""
+    opened = _sessions.pop(asyncio.get_running_loop(), None)
+    if opened:
+        await opened.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, unparsed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class Pacer:
+    """Hands out slots of one bucket, leased from the database in growing blocks while busy."""
+
+    connection: Connection
+    bucket: str
+    per_second: float
+    _slots: deque[float] = field(default_factory=deque[float])
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _block: int = 1
+    _leased_at: float = 0.0
+
+    async def wait(self) -> float:
+        """Wait for the next slot; returns the seconds waited. Unavailable beyond the caller's patience."""
+        began = monotonic()
+        async with self._lock:
+            if not self._slots:
+                await self._lease()
+            slot = self._slots.popleft()
+        delay = slot - monotonic()
+        if delay > patience.get():
+            raise Unavailable(
+                self.connection.provider,
+                "the limit of calls is used up for now.",
+                retry_after=delay,
+            )
+        if delay > 0:
+            await asyncio.sleep(delay)
+        return monotonic() - began
+
+    async def pause(self, seconds: float) -> None:
+        """The provider asked everybody to wait."""
+        self._slots.clear()
+        await pause_slots(self.connection, self.bucket, seconds)
+
+    async def _lease(self) -> None:
+        busy = monotonic() - self._leased_at < 2 * LEASE_SECONDS
+        most = max(1, int(self.per_second * LEASE_SECONDS))
+        self._block = min(most, self._block * 2) if busy else 1
+        wait = await lease_slots(self.connection, self.bucket, self._block, self.per_second)
+        self._leased_at = monotonic()
+        first = self._leased_at + wait
+        self._slots.extend(first + number / self.per_second for number in range(self._block))
+
+
+@dataclass
+class Wire:
+    """The calls of one connection in this process."""
+
+    connection: Connection
+    limits: dict[str, float]
+    calls: list[Call] = field(default_factory=list[Call])
+    waited: float = 0.0
+    made: int = 0
+    refused: int = 0
+
+    def __post_init__(self) -> None:
+        self._pacers = {
+            bucket: Pacer(self.connection, bucket, rate) for bucket, rate in self.limits.items()
+        }
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: str | bytes | None = None,
+        bucket: str,
+    ) -> Answer:
+        """Send one request when its turn has come, and write down that it was sent."""
+        waited = await self._pacers[bucket].wait()
+        began, started = monotonic(), datetime.now(UTC)
+        answer: Answer | None = None
+        outcome = "unknown"
+        try:
+            answer = await self._send(method, url, headers, body)
+            outcome = outcome_of(answer.status)
+        except Unavailable:
+            outcome = "unavailable"
+            raise
+        finally:
+            self.made, self.waited = self.made + 1, self.waited + waited
+            self._note(method, url, answer, outcome, started, monotonic() - began, waited)
+        if answer.status == 429:
+            self.refused += 1
+            await self._pacers[bucket].pause(retry_after(answer.headers) or 1.0)
+        if len(self.calls) >= FLUSH or method != "GET":
+            await self.flush()
+        return answer
+
+    async def flush(self) -> None:
+        """Write the noted calls to the audit."""
+        calls, self.calls = self.calls, []
+        if not calls:
+            return
+        try:
+            async with database().org(self.connection.org_id) as tx:
+                await write_calls(tx, self.connection, calls)
+        except BaseException:
+            self.calls = calls + self.calls  # the next flush writes them
+            raise
+
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: str | bytes | None
+    ) -> Answer:
+        provider = self.connection.provider
+        try:
+            async with session().request(
+                method, url, headers=headers, data=body, allow_redirects=False
+            ) as response:
+                return Answer(response.status, response.headers, await response.read())
+        except aiohttp.ClientConnectorError as error:
+            raise Unavailable(
+                provider, "the connection was refused or could not be opened."
+            ) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            text = f"no answer to {method} {urlsplit(url).path} ({type(error).__name__})."
+            kind = Unavailable if method == "GET" else OutcomeUnknown
+            raise kind(provider, text, code="no_answer") from error
+
+    def _note(
+        self,
+        method: str,
+        url: str,
+        answer: Answer | None,
+        outcome: str,
+        started: datetime,
+        took: float,
+        waited: float,
+    ) -> None:
+        path = urlsplit(url).path
+        self.calls.append(
+            Call(
+                operation=operation.get() or f"{method} {path}",
+                method=method,
+                path=path,
+                request_id=request_id.get(),
+                provider_request_id=answer.headers.get("Request-Id") if answer else None,
+                status=answer.status if answer else None,
+                outcome=outcome,
+                records=None,
+                started_at=started,
+                duration_ms=took * 1000,
+                waited_ms=waited * 1000,
+            )
+        )
+
+
+def outcome_of(status: int) -> str:
+    """A status as the audit's word."""
+    if status < 400:
+        return "ok"
+    if status in (401, 403):
+        return "unauthorized"
+    return "unavailable" if status == 429 or status >= 500 else "rejected"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds in a Retry-After header; None when absent or a date."""
+    text = headers.get("Retry-After") or headers.get("retry-after") or ""
+    return float(text) if text.replace(".", "", 1).isdigit() else None

@@ -1,0 +1,1 @@
+"""One retriable step: a call, a chunk, a write."""
