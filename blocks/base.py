@@ -99,7 +99,7 @@ class Connector(Block, ABC):
         with suppress(ValueError):  # there never was a block of that name
             await type(self).adelete(connection.name)
 
-    def secret_fields(self) -> dict[str, Any]:
+    def stored_fields(self) -> dict[str, Any]:
         """All fields as plain values, for sealing; None and the defaults are left out."""
         plain = {name: getattr(self, name) for name in type(self).model_fields}
         return {

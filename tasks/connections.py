@@ -1,84 +1,55 @@
-"""Connections: copying blocks into sealed rows, checking them, and what Prefect's absence means."""
+"""Connections: copying blocks into sealed rows, taking them from the environment, checking them."""
 
-import logging
-from uuid import UUID
-
-from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import BlockDocumentFilter, BlockDocumentFilterBlockTypeId
+from prefect.exceptions import ObjectNotFound
 
 from atlvs.db import connections
 from atlvs.db.organizations import the_organization
-from atlvs.errors import Misconfigured
-from atlvs.records import Check
+from atlvs.errors import IntegrationError, Misconfigured
+from atlvs.records import Check, Finding
 from blocks import CONNECTORS
 from blocks.base import DEFAULT, Connector
-from tasks.policy import call
-
-log = logging.getLogger(__name__)
 
 
 async def refresh_connections() -> int:
-    """Copy every saved connector block into its sealed row; returns how many. Needs the Prefect server."""
+    """Copy every saved connector block into its sealed row; returns how many. Asks the Prefect server."""
     copied = 0
-    for slug, kind in CONNECTORS.items():
+    for kind in CONNECTORS.values():
         for name in await block_names(kind):
-            block = await kind.aload(name)
-            await save_connection(slug, name, block)
+            await save_connection(name, await kind.aload(name))
             copied += 1
     return copied
-
-
-async def save_connection(slug: str, name: str, block: Connector) -> None:
-    """Seal a block's fields, for the organization it names or the only one there is."""
-    org_id = block.organization or await the_organization()
-    await connections.save(org_id, slug, name, block.secret_fields())
 
 
 async def block_names(kind: type[Connector]) -> list[str]:
     """The names of the saved blocks of one connector."""
     async with get_client() as client:
         try:
-            found = await client.read_block_type_by_slug(kind.get_block_type_slug())
-        except Exception as error:
-            if type(error).__name__ == "ObjectNotFound":
-                return []
-            raise
-        documents = await client.read_block_documents_by_type(found.slug, include_secrets=False)
+            documents = await client.read_block_documents_by_type(kind.get_block_type_slug())
+        except ObjectNotFound:
+            return []
     return [document.name for document in documents if document.name]
 
 
+async def save_connection(name: str, block: Connector) -> None:
+    """Seal a block's fields, for the organization it names or the only one there is."""
+    org_id = block.organization or await the_organization()
+    await connections.save(org_id, block.slug, name, block.stored_fields())
+
+
 async def connection_from_environment(slug: str) -> str | None:
-    """Make the default connection from the environment, if it is set there; tells what was done."""
-    kind = CONNECTORS[slug]
-    fields = kind.from_environment()
-    if not fields:
+    """Make the default connection, if the environment sets its fields; tells what was done."""
+    if not CONNECTORS[slug].from_environment():
         return None
-    org_id = await the_organization()
-    found = await connections.find(slug, DEFAULT)
-    if found is None:
-        await connections.save(org_id, slug, DEFAULT, {})
-        return f"{slug}: connection {DEFAULT!r} takes its fields from the environment."
-    return f"{slug}: connection {DEFAULT!r} is there."
+    if await connections.find(slug, DEFAULT) is None:
+        await connections.save(await the_organization(), slug, DEFAULT, {})
+    return f"{slug}: connection {DEFAULT!r} takes fields from the environment."
 
 
-@call("atlvs")
-async def check_connection(connection: Connector) -> Check:
-    """Whether a connection works, and what is missing."""
-    return await connection.test_connection()
-
-
-async def check(slug: str, name: str) -> Check:
-    """The same from a name; a connection that cannot be opened is a finding too."""
-    from atlvs.records import Finding
-
+async def check(slug: str, name: str = DEFAULT) -> Check:
+    """What `atlvs check` says of one connection; one that cannot be opened is a finding too."""
     try:
         async with CONNECTORS[slug].opened(name) as connector:
             return await connector.test_connection()
-    except Misconfigured as error:
+    except (Misconfigured, IntegrationError) as error:
         return Check(slug, name, (Finding(False, str(error), f"atlvs connect {slug}"),))
-
-
-def organization_of(block: Connector) -> UUID | None:
-    """Whose connection a block says it is."""
-    return block.organization

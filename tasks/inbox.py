@@ -111,9 +111,7 @@ async def _handle_connection(
     provider: Any = importlib.import_module(f"tasks.{slug}")
     async with AsyncExitStack() as stack:
         try:
-            connector = await stack.enter_async_context(
-                CONNECTORS[slug].opened(connection.name)
-            )
+            connector = await stack.enter_async_context(CONNECTORS[slug].opened(connection.name))
         except (IntegrationError, Misconfigured) as error:
             await _postpone(lanes, error, drained)
             return
@@ -167,8 +165,8 @@ async def _store_together(
         connection.org_id, source=connection.provider, events_since=connection.created_at
     ) as tx:
         if known:
-            merged = known[0].changes
-            for lane in known[1:]:
+            merged = type(known[0].changes)()
+            for lane in known:
                 merged.update(lane.changes)
             counts = await provider.apply_changes(tx, connection, merged)
         checkpoint("drain.in-store")
@@ -192,9 +190,15 @@ async def _give_back(lane: Lane, error: BaseException, drained: Drained) -> None
     if isinstance(error, (Unavailable, Unauthorized, Misconfigured)):
         await _postpone([lane], error, drained)
         return
-    reason = str(error) if isinstance(error, IntegrationError) else f"{type(error).__name__}: {error}"
-    log.warning("Events %s failed: %s", [event.event_id for event in lane.events], type(error).__name__)
-    await inbox.fail(lane.ids, reason, final=isinstance(error, Rejected) and error.code == "malformed")
+    reason = (
+        str(error) if isinstance(error, IntegrationError) else f"{type(error).__name__}: {error}"
+    )
+    log.warning(
+        "Events %s failed: %s", [event.event_id for event in lane.events], type(error).__name__
+    )
+    await inbox.fail(
+        lane.ids, reason, final=isinstance(error, Rejected) and error.code == "malformed"
+    )
     drained.failed += len(lane.ids)
     drained.reasons[type(error).__name__] = drained.reasons.get(type(error).__name__, 0) + 1
 

@@ -19,6 +19,9 @@ os.environ |= {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }
 
+from sandbox_client import Sandbox  # noqa: E402
+from webhook_listener import Listener  # noqa: E402
+
 from atlvs.db import embedded, engine, migrate  # noqa: E402
 from atlvs.settings import settings  # noqa: E402
 
@@ -82,10 +85,40 @@ def rows(database_url: str) -> Rows:
 @pytest.fixture
 def org(rows: Rows) -> UUID:
     """An organization."""
-    return rows("insert into organizations (name, slug) values ('Acme', 'acme') returning id", *())[0][0]
+    return rows("insert into organizations (name, slug) values ('Acme', 'acme') returning id", *())[
+        0
+    ][0]
 
 
 @pytest.fixture(autouse=True)
 def _close_pools() -> Iterator[None]:
     yield
     engine._databases.clear()
+
+
+@pytest.fixture(scope="session")
+def sandbox_process() -> Iterator[Sandbox]:
+    running, process = Sandbox.start()
+    yield running
+    process.terminate()
+    process.wait(5)
+
+
+@pytest.fixture
+def sandbox(sandbox_process: Sandbox) -> Iterator[Sandbox]:
+    """The running sandbox with an account of this test's own, without limits, faults or policies."""
+    sandbox_process.limits(off=True)
+    yield sandbox_process.with_key(f"sk_test_{uuid4().hex[:12]}")
+    sandbox_process.clear_faults()
+    sandbox_process.clear_webhooks()
+    sandbox_process.latency(0)
+    sandbox_process.limits(default=True)
+    sandbox_process.clock(real=True)
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """A server that takes webhooks."""
+    taking = Listener()
+    yield taking
+    taking.close()

@@ -132,8 +132,19 @@ class Database:
             pool = self._pools.get(role) or await self._open(role)
             async with pool.connection() as connection:
                 yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        except PoolTimeout as error:
+            raise Unavailable("database", await self._why(role), retry_after=2) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise unavailable(error) from error
+
+    async def _why(self, role: str) -> str:
+        """What PostgreSQL says to a new connection; its text names host, role and database only."""
+        try:
+            conninfo = await asyncio.to_thread(role_conninfo, self._settings, role)
+            async with await AsyncConnection.connect(conninfo, connect_timeout=3):
+                return "all connections of this process are in use."
+        except psycopg.OperationalError as error:
+            return f"PostgreSQL cannot be reached: {error}"
 
     async def _open(self, role: str) -> AsyncConnectionPool[Transaction]:
         conninfo = await asyncio.to_thread(role_conninfo, self._settings, role)

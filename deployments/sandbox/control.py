@@ -99,7 +99,7 @@ class Controls:
         return [rule.shown() for rule in self.sandbox.faults.rules]
 
     def add_faults(self, given: Given) -> list[Given]:
-        self.sandbox.faults.add(given["rules"] if "rules" in given else [given])
+        self.sandbox.faults.add(given.get("rules", [given]))
         return self.show_faults(given)
 
     def clear_faults(self, given: Given) -> list[Given]:
@@ -147,7 +147,9 @@ class Controls:
     def set_webhooks(self, given: Given) -> Given:
         dispatcher = self.sandbox.world.dispatcher
         dispatcher.set_policy(given)
-        return {name: getattr(dispatcher.policy, name) for name in type(dispatcher.policy).__slots__}
+        return {
+            name: getattr(dispatcher.policy, name) for name in type(dispatcher.policy).__slots__
+        }
 
     def clear_webhooks(self, given: Given) -> Given:
         self.sandbox.world.dispatcher.clear()

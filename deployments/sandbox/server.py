@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,11 @@ class SandboxServer(uvicorn.Server):
             sys.stdout.flush()
 
 
+def _unhurried(record: logging.LogRecord) -> bool:
+    """Ending at once is meant, not an error."""
+    return "timeout graceful shutdown exceeded" not in record.getMessage()
+
+
 def serve(
     providers: Sequence[str] = (),
     port: int = 0,
@@ -57,6 +63,7 @@ def serve(
         access_log=False,
         timeout_graceful_shutdown=0,
     )
+    logging.getLogger("uvicorn.error").addFilter(_unhurried)
     listener = socket.create_server((host, port), backlog=1024)
     with contextlib.suppress(KeyboardInterrupt):
         SandboxServer(config).run([listener])

@@ -4,16 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
+from deployments.web.failures import Failure
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 BODY_SECONDS = 10.0  # for the whole body to arrive
-
-
-class TooLarge(Exception):
-    """The body is larger than allowed; the rest of it was not read."""
 
 
 class Gone(Exception):
@@ -23,7 +21,7 @@ class Gone(Exception):
 async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
     """The body. A declared length above `most` is refused before a byte is read."""
     if declared_length(scope) > most:
-        raise TooLarge
+        raise too_large(most)  # what still comes is thrown away, so that the answer is heard
     try:
         async with asyncio.timeout(BODY_SECONDS):
             body, more = await _chunk(receive)
@@ -33,8 +31,13 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
     except TimeoutError as error:
         raise Gone from error
     if len(body) > most:
-        raise TooLarge
+        raise too_large(most, {"connection": "close"})  # it may never end
     return body
+
+
+def too_large(most: int, headers: Mapping[str, str] | None = None) -> Failure:
+    """The body is larger than allowed; the rest of it is not kept."""
+    return Failure(413, "too_large", f"The body has at most {most} bytes.", headers=headers)
 
 
 async def _chunk(receive: Receive) -> tuple[bytes, bool]:

@@ -69,7 +69,7 @@ class GroupCommit:
         await asyncio.gather(*self._work, return_exceptions=True)
 
     def stored(self, rows: list[Row], size: int) -> asyncio.Future[None]:
-        """Done when the events are durable; fails with Unavailable, or Rejected if they cannot be kept."""
+        """Done when the events are durable; fails with Unavailable, or Rejected for good."""
         if len(self._waiting) >= MOST_WAITING or self._bytes + size > MOST_BYTES:
             raise Unavailable("inbox", "too many webhooks wait to be stored.", retry_after=10)
         arrival = Arrival(rows, size, asyncio.get_running_loop().create_future())

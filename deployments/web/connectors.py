@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
@@ -41,9 +42,11 @@ class Connectors:
         known = self._looked.get((provider, name))
         if known and monotonic() < known.until:
             return known.connector
-        lookup = self._lookup((provider, name))
         if known and known.connector:
+            with suppress(Unavailable):
+                self._lookup((provider, name))
             return known.connector
+        lookup = self._lookup((provider, name))
         try:
             return await asyncio.wait_for(asyncio.shield(lookup), PATIENCE)
         except TimeoutError as error:

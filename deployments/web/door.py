@@ -18,7 +18,7 @@ from atlvs.db.requests import request_for
 from atlvs.errors import IntegrationError, Misconfigured, Unavailable
 from blocks.base import Connector
 from blocks.wire import patience
-from deployments.web.asgi import Gone, TooLarge, read_body
+from deployments.web.asgi import Gone, read_body
 from deployments.web.callers import Callers, connector_for
 from deployments.web.failures import Failure, failure_of, later, unexpected
 from deployments.web.methods import Method, every_method
@@ -131,9 +131,6 @@ async def json_body(request: Request) -> bytes:
     """The raw body; a Failure when it is too large or declared as something else."""
     try:
         body = await read_body(request.scope, request.receive, MOST_BYTES)
-    except TooLarge:
-        text = f"The body has at most {MOST_BYTES} bytes."
-        raise Failure(413, "too_large", text, headers={"connection": "close"}) from None
     except Gone:
         raise Failure(400, "incomplete", "The body did not arrive.") from None
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+import orjson
 from prefect import Task
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.alias_generators import to_camel
-from pydantic_core import from_json, to_json
 
 from blocks import CONNECTORS
 from deployments.web.failures import Failure
@@ -45,10 +45,12 @@ class Method:
         spelled = self._spelled(given)
         try:
             values = self.parameters.model_validate_json(
-                to_json({name: given[key] for name, key in spelled.items()})
+                orjson.dumps({name: given[key] for name, key in spelled.items()})
             )
         except ValidationError as error:
             raise wrong(error, spelled) from None  # the original shows the values
+        except orjson.JSONEncodeError:
+            raise Failure(422, "parameter_invalid", "The body is nested too deeply.") from None
         return {name: getattr(values, name) for name in values.model_fields_set}
 
     def _spelled(self, given: Mapping[str, Any]) -> dict[str, str]:
@@ -71,8 +73,8 @@ class Method:
 def parsed(body: bytes) -> dict[str, Any]:
     """A body's JSON object; an empty body counts as one without parameters."""
     try:
-        given = from_json(body or b"{}", allow_inf_nan=False)
-    except ValueError as error:
+        given = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
         raise Failure(400, "malformed", f"The body is not JSON: {error}.") from None
     if not isinstance(given, dict):
         raise Failure(422, "malformed", "The body is not a JSON object.")
@@ -93,8 +95,8 @@ def holds_nul(value: Any) -> bool:
 def wrong(error: ValidationError, spelled: Mapping[str, str]) -> Failure:
     """The first thing that is wrong, without the value."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    name, *inside = (str(part) for part in first["loc"])
-    field = ".".join([spelled.get(name, name), *inside])
+    loc = [str(part) for part in first["loc"]] or ["body"]
+    field = ".".join([spelled.get(loc[0], loc[0]), *loc[1:]])
     code = "parameter_missing" if first["type"] == "missing" else "parameter_invalid"
     return Failure(422, code, f"{field}: {first['msg']}.", field)
 

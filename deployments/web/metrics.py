@@ -1,5 +1,6 @@
 """What Prometheus reads at /metrics."""
 
+import asyncio
 from time import monotonic
 
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
@@ -7,7 +8,8 @@ from prometheus_client import Counter, Gauge, Histogram, generate_latest
 from atlvs.db import inbox
 from atlvs.errors import IntegrationError
 
-BACKLOG_SECONDS = 5.0
+BACKLOG_SECONDS = 5.0  # between looks at the inbox
+PATIENCE = 2.0
 
 WEBHOOKS = Counter("atlvs_webhooks", "Webhook requests answered.", ["provider", "result"])
 STORED = Counter("atlvs_webhook_events_stored", "Events that were new in the inbox.")
@@ -47,8 +49,9 @@ class Exposition:
 async def look_at_inbox() -> None:
     """Refresh the backlog's gauges; with the database away they say so."""
     try:
-        backlog = await inbox.backlog()
-    except IntegrationError:
+        async with asyncio.timeout(PATIENCE):
+            backlog = await inbox.backlog()
+    except (IntegrationError, TimeoutError):
         BACKLOG_KNOWN.set(0)
         return
     BACKLOG_KNOWN.set(1)

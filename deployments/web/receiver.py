@@ -18,7 +18,6 @@ from deployments.web.asgi import (
     Receive,
     Scope,
     Send,
-    TooLarge,
     answer,
     read_body,
     text_headers,
@@ -92,9 +91,6 @@ class Receiver:
         match error:
             case Failure():
                 return error, error.code
-            case TooLarge():
-                text = f"A webhook has at most {self.max_bytes} bytes."
-                return Failure(413, "too_large", text, headers={"connection": "close"}), "too_large"
             case Unauthorized():
                 return Failure(401, error.code or "unauthorized", error.message), "unauthorized"
             case Rejected():

@@ -82,10 +82,12 @@ class Changes:
             self.asked_at[kind, one["id"]] = asked_at
 
     def update(self, other: "Changes") -> None:
-        """Take over what another found."""
-        for kind, found in other.objects.items():
-            self.objects.setdefault(kind, {}).update(found)
-        self.asked_at.update(other.asked_at)
+        """Take over what another found, unless it is known from later."""
+        for (kind, key), asked_at in other.asked_at.items():
+            known = self.asked_at.get((kind, key))
+            if known is None or known <= asked_at:
+                self.objects.setdefault(kind, {})[key] = other.objects[kind][key]
+                self.asked_at[kind, key] = asked_at
         for kind, gone in other.deleted.items():
             self.deleted.setdefault(kind, set()).update(gone)
 

@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 from atlvs.checkpoints import checkpoint
 from atlvs.db import inbox, syncs
 from atlvs.db.engine import database
-
 from blocks.stripe import EVENT_TYPES, Stripe, event_from
 from tasks.policy import call
 
@@ -82,5 +81,3 @@ async def _page(connection: Stripe, since: datetime, after: str) -> dict[str, An
     if after:
         query["starting_after"] = after
     return await connection.get("/v1/events", urlencode(query, safe="[]"))
-
-

@@ -9,26 +9,29 @@ killed run goes on where its last transaction ended.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
 from atlvs.checkpoints import checkpoint
-from atlvs.db import syncs
+from atlvs.db import connections, syncs
 from atlvs.db.engine import database
 from atlvs.db.stripe import MIRRORS, store
-from atlvs.db.syncs import Range, Sync
+from atlvs.db.syncs import MOST_MISSING, Range, Sync
 from atlvs.errors import Rejected
 from atlvs.records import Counts
 from blocks.stripe import Stripe
-from tasks.policy import retrying
+from tasks.policy import PREFECT_RETRIES, may_work_later, retrying
 from tasks.stripe.rows import Row, rows_from
 
 Json = dict[str, Any]
 READERS = 24
 PAGE = 100
 CHUNK = 4_000  # rows of one transaction
+FEW = 10  # so many may always vanish
 STRIPE_BEGAN = 1_293_840_000  # 2011-01-01: nothing is older
 
 
@@ -51,11 +54,12 @@ STREAMS = {
         Stream("subscription", "/v1/subscriptions", (("status", "all"),)),
         Stream("invoice", "/v1/invoices", may_vanish=True),
         Stream("invoice_payment", "/v1/invoice_payments"),
-        Stream("payment_intent", "/v1/payment_intents"),
         Stream("charge", "/v1/charges"),
         Stream("refund", "/v1/refunds"),
         Stream("dispute", "/v1/disputes"),
         Stream("checkout.session", "/v1/checkout/sessions"),
+        # after all that tells what a payment is for and what came back of it
+        Stream("payment_intent", "/v1/payment_intents"),
         Stream("balance_transaction", "/v1/balance_transactions"),
         Stream("payout", "/v1/payouts"),
     )
@@ -245,3 +249,47 @@ class Sweep:
         return pieces
 
 
+@dataclass
+class Vanished:
+    """What came of records that a complete reading did not find."""
+
+    counts: Counts
+    notes: list[str] = field(default_factory=list)
+
+
+@task(
+    name="stripe.read_stream",
+    task_run_name="read {kind}",
+    retries=len(PREFECT_RETRIES),
+    retry_delay_seconds=PREFECT_RETRIES,
+    retry_condition_fn=may_work_later,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def read_stream(connection: Stripe, sync: Sync, kind: str) -> Counts:
+    """Read one kind of record whole, or what an earlier try left of it."""
+    if sync.finished(kind):
+        return syncs.counts_of(sync, kind)
+    return await Sweep(connection, sync, STREAMS[kind]).run()
+
+
+async def settle_vanished(sync: Sync, kind: str, allow_deletes: bool) -> Vanished:
+    """Tombstones for what a complete reading did not find; too many at once wait for a person."""
+    gone, stored = await syncs.missing(sync, kind, MIRRORS[kind])
+    if len(gone) > max(FEW, MOST_MISSING * stored) and not allow_deletes:
+        counts = Counts()
+        counts.skip("vanished, held", len(gone))
+        note = (
+            f"{len(gone):,} of {stored:,} {kind} records are no longer in Stripe. Nothing was deleted. "
+            "If that is right, run the full sync again with allow_deletes."
+        )
+        return Vanished(counts, [note])
+    if not gone:
+        return Vanished(Counts())
+    return Vanished(Counts(deleted=await syncs.delete_missing(sync, kind, MIRRORS[kind], gone)))
+
+
+async def bind_account(connection: Stripe) -> None:
+    """Make sure that the key is of the account and mode that this connection mirrors."""
+    account = await retrying()(connection.get, "/v1/account")
+    await connections.bind(connection.connection, account["id"], connection.livemode)

@@ -67,7 +67,9 @@ async def confirm_payment(
     """Confirm a payment from the server. Without a return URL only methods that need none are used."""
     path = f"/v1/payment_intents/{payment_intent_id}"
     parameters = without_none(payment_method=payment_method, return_url=return_url)
-    find = in_state(connection, path, "succeeded", "processing", "requires_action", "requires_capture")
+    find = in_state(
+        connection, path, "succeeded", "processing", "requires_action", "requires_capture"
+    )
     confirmed = await write(connection, request, f"{path}/confirm", parameters, find=find)
     return await keep(connection, confirmed)
 
@@ -312,7 +314,9 @@ async def _add_item(connection: Stripe, request: UUID, draft: Json, item: Json) 
         metadata=marked(None, request),
     )
     find = made_by(connection, request, "/v1/invoiceitems", invoice=draft["id"])
-    await write(connection, request, "/v1/invoiceitems", parameters, find=find, name="add_invoice_item")
+    await write(
+        connection, request, "/v1/invoiceitems", parameters, find=find, name="add_invoice_item"
+    )
 
 
 async def _never() -> None:

@@ -51,14 +51,18 @@ async def write(
 def replayed(row: requests.Request) -> Json:
     """The stored outcome of a finished request."""
     if row.error is not None:
-        raise Rejected("stripe", row.error["message"], code=row.error["code"], field=row.error["field"])
+        raise Rejected(
+            "stripe", row.error["message"], code=row.error["code"], field=row.error["field"]
+        )
     return row.result or {}
 
 
 class _Sending:
     """One claimed request on its way."""
 
-    def __init__(self, connection: Stripe, row: requests.Request, name: str, find: Find | None) -> None:
+    def __init__(
+        self, connection: Stripe, row: requests.Request, name: str, find: Find | None
+    ) -> None:
         self.connection, self.row, self.name, self.find = connection, row, name, find
 
     async def send(self, method: str, path: str, parameters: Json) -> Json:
@@ -103,7 +107,9 @@ class _Sending:
         if self.find is None:
             await requests.let_go(self.connection.connection, self.row)
             raise OutcomeUnknown(
-                "stripe", f"{error.message} Look in the dashboard before doing it again.", code="ask_person"
+                "stripe",
+                f"{error.message} Look in the dashboard before doing it again.",
+                code="ask_person",
             ) from error
         try:
             found = await self.find()

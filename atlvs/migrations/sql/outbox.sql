@@ -62,8 +62,9 @@ create function atlvs_changed(was jsonb, row_now jsonb) returns jsonb language s
     where value is distinct from row_now->key
 $$;
 
+-- Transition tables have no statistics: without the setting, thousands of rows join row by row.
 create function atlvs_emit() returns trigger language plpgsql security definer
-set search_path = public, pg_temp as $$
+set search_path = public, pg_temp set enable_nestloop = off as $$
 declare
     kind text := tg_argv[0];
     names jsonb := nullif(tg_argv[1], '')::jsonb;

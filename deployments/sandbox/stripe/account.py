@@ -5,7 +5,10 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import orjson
 
 from deployments.sandbox.provider import World
 from deployments.sandbox.stripe.errors import missing
@@ -30,6 +33,11 @@ INDEXED = {
     "credit_note": ("customer", "invoice"),
     "event": ("type",),
 }
+# Encoded, so that decoding makes a copy.
+BLANKS: dict[str, bytes] = {
+    kind: orjson.dumps(fields)
+    for kind, fields in orjson.loads(Path(__file__).with_name("blanks.json").read_bytes()).items()
+}
 # What old accounts stay on until someone upgrades them: payloads of the Events API keep it.
 DEFAULT_VERSION = "2025-09-30.clover"
 
@@ -46,14 +54,29 @@ class Account:
         # What the API does not show, by object id: webhook secrets, the lines of a checkout.
         self.hidden: dict[str, Object] = {}
         self.replays: dict[str, Any] = {}
-        self.agenda: list[tuple[int, int, Callable[[], None]]] = []
+        self.agenda: list[tuple[int, int, Callable[[], object]]] = []
         self.funds: dict[str, dict[str, int]] = {}
         self.moment: int | None = None
+        self.muted = False
+        self.sown = 0
+        # How long search does not know of a new or changed object, in seconds.
+        self.search_lag = 2
         self._order = itertools.count()
 
     @property
     def name(self) -> str:
         return f"{self.id}/{'live' if self.livemode else 'test'}"
+
+    def blank(self, kind: str, **fields: Any) -> Object:
+        """A new object of its type, with an id and every field that the service shows."""
+        thing: Object = orjson.loads(BLANKS[kind])
+        thing["id"] = self.new_id(kind) if kind in PREFIX else ""
+        for name in ("created", "date", "period_start", "period_end"):
+            if name in thing:
+                thing[name] = self.now()
+        if "livemode" in thing:
+            thing["livemode"] = self.livemode
+        return thing | fields
 
     def now(self) -> int:
         return self.moment or self.world.clock.seconds()
@@ -69,18 +92,20 @@ class Account:
         found = self.find(kind, identifier)
         if found is None:
             status = 404 if param is None else 400
-            raise missing(kind.replace("checkout.session", "checkout session"), identifier,
-                          param or SINGULAR.get(kind, kind), status)
+            what = WORDS.get(kind, kind)
+            raise missing(what, identifier, param or SINGULAR.get(kind, kind), status)
         return found
 
     def linked(self, kind: str, path: str, value: str) -> list[Object]:
         return self.tables[kind].linked(path, value)
 
     def put(self, thing: Object) -> Object:
-        self.tables[thing["object"]].put(thing)
+        table = self.tables[thing["object"]]
+        table.put(thing)
+        table.changed[thing["id"]] = self.now()
         return thing
 
-    def at(self, moment: int, act: Callable[[], None]) -> None:
+    def at(self, moment: int, act: Callable[[], object]) -> None:
         """Put something on the agenda, to happen when the clock says so."""
         heapq.heappush(self.agenda, (moment, next(self._order), act))
 
@@ -94,24 +119,5 @@ class Account:
                 self.moment = None
 
 
-SINGULAR.get(kind, kind), status)
-        return found
-
-    def linked(self, kind: str, path: str, value: str) -> list[Object]:
-        return self.tables[kind].linked(path, value)
-
-    def put(self, thing: Object) -> Object:
-        self.tables[thing["object"]].put(thing)
-        return thing
-
-    def at(self, moment: int, act: Callable[[], None]) -> None:
-        """Put something on the agenda, to happen when the clock says so."""
-        heapq.heappush(self.agenda, (moment, next(self._order), act))
-
-    def catch_up(self) -> None:
-        """Do what fell due."""
-        while self.agenda and self.agenda[0][0] <= self.now():
-            heapq.heappop(self.agenda)[2]()
-
-
 SINGULAR = {"payment_intent": "intent", "checkout.session": "session"}
+WORDS = {"payment_method": "PaymentMethod", "checkout.session": "checkout.session"}

@@ -31,34 +31,20 @@ def new_transaction(
     fee: int = 0,
     description: str | None = None,
 ) -> Object:
-    now = account.now()
-    fees = [
-        {
-            "amount": fee,
-            "application": None,
-            "currency": currency,
-            "description": "Stripe processing fees",
-            "type": "stripe_fee",
-        }
-    ]
-    return {
-        "id": account.new_id("balance_transaction"),
-        "object": "balance_transaction",
-        "amount": amount,
-        "available_on": now + SETTLES_AFTER,
-        "balance_type": "payments",
-        "created": now,
-        "currency": currency,
-        "description": description,
-        "exchange_rate": None,
-        "fee": fee,
-        "fee_details": fees if fee else [],
-        "net": amount - fee,
-        "reporting_category": CATEGORY[kind],
-        "source": source,
-        "status": "pending",
-        "type": kind,
-    }
+    fees = {"amount": fee, "application": None, "currency": currency, "type": "stripe_fee"}
+    return account.blank(
+        "balance_transaction",
+        amount=amount,
+        available_on=account.now() + SETTLES_AFTER,
+        currency=currency,
+        description=description,
+        fee=fee,
+        fee_details=[fees | {"description": "Stripe processing fees"}] if fee else [],
+        net=amount - fee,
+        reporting_category=CATEGORY[kind],
+        source=source,
+        type=kind,
+    )
 
 
 def post(account: Account, transaction: Object) -> str:
@@ -102,36 +88,13 @@ def retrieve_balance(call: Call) -> Object:
 def pay_out(call: Call, amount: int, currency: str = "usd") -> Object:
     """Send money to the bank account. It arrives when the clock has moved two days."""
     account = call.account
-    now = account.now()
-    payout: Object = {
-        "id": account.new_id("payout"),
-        "object": "payout",
-        "amount": amount,
-        "application_fee": None,
-        "application_fee_amount": None,
-        "arrival_date": now + 2 * DAY,
-        "automatic": True,
-        "balance_transaction": None,
-        "created": now,
-        "currency": currency,
-        "description": "STRIPE PAYOUT",
-        "destination": "ba_1" + account.ids.word(23),
-        "failure_balance_transaction": None,
-        "failure_code": None,
-        "failure_message": None,
-        "livemode": account.livemode,
-        "metadata": {},
-        "method": "standard",
-        "original_payout": None,
-        "payout_method": None,
-        "reconciliation_status": "in_progress",
-        "reversed_by": None,
-        "source_type": "card",
-        "statement_descriptor": None,
-        "status": "in_transit",
-        "trace_id": {"status": "pending", "value": None},
-        "type": "bank_account",
-    }
+    payout = account.blank(
+        "payout",
+        amount=amount,
+        arrival_date=account.now() + 2 * DAY,
+        currency=currency,
+        destination="ba_1" + account.ids.word(23),
+    )
     transaction = new_transaction(
         account, "payout", -amount, currency, payout["id"], description="STRIPE PAYOUT"
     )
@@ -158,8 +121,6 @@ def fail_payout(call: Call, identifier: str) -> Object:
         "failure_code": "account_closed",
         "failure_message": "The bank account has been closed.",
     }
-    back = new_transaction(
-        call.account, "payout", before["amount"], before["currency"], identifier
-    )
+    back = new_transaction(call.account, "payout", before["amount"], before["currency"], identifier)
     after["failure_balance_transaction"] = post(call.account, back)
     return call.update(before, after, "payout.updated", "payout.failed")

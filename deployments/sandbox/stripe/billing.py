@@ -18,131 +18,19 @@ from deployments.sandbox.stripe.tables import Object
 
 DAY = 86_400
 SHOWN_LINES = 10
+COPIED = ("address", "email", "name", "phone", "shipping", "tax_exempt")
 
 
 def new_invoice(account: Account, customer: Object, currency: str, reason: str) -> Object:
-    identifier, now = account.new_id("invoice"), account.now()
-    account.hidden[identifier] = {"lines": [], "days_until_due": None}
-    return {
-        "id": identifier,
-        "object": "invoice",
-        "account_country": "US",
-        "account_name": account.id.removeprefix("acct_"),
-        "account_tax_ids": None,
-        "amount_due": 0,
-        "amount_overpaid": 0,
-        "amount_paid": 0,
-        "amount_paid_off_stripe": None,
-        "amount_remaining": 0,
-        "amount_shipping": 0,
-        "application": None,
-        "attempt_count": 0,
-        "attempted": False,
-        "auto_advance": False,
-        "automatic_tax": {
-            "disabled_reason": None,
-            "enabled": False,
-            "liability": None,
-            "provider": None,
-            "status": None,
-        },
-        "automatically_finalizes_at": None,
-        "billing_reason": reason,
-        "collection_method": "charge_automatically",
-        "created": now,
-        "currency": currency,
-        "custom_fields": None,
-        "customer": customer["id"],
-        "customer_account": None,
-        "customer_address": customer["address"],
-        "customer_email": customer["email"],
-        "customer_name": customer["name"],
-        "customer_phone": customer["phone"],
-        "customer_shipping": customer["shipping"],
-        "customer_tax_exempt": customer["tax_exempt"],
-        "customer_tax_ids": [],
-        "default_payment_method": None,
-        "default_source": None,
-        "default_tax_rates": [],
-        "description": None,
-        "discounts": [],
-        "due_date": None,
-        "effective_at": None,
-        "ending_balance": None,
-        "footer": None,
-        "from_invoice": None,
-        "hosted_invoice_url": None,
-        "invoice_pdf": None,
-        "issuer": {"type": "self"},
-        "last_finalization_error": None,
-        "latest_revision": None,
-        "lines": list_of([], f"/v1/invoices/{identifier}/lines"),
-        "livemode": account.livemode,
-        "metadata": {},
-        "next_payment_attempt": None,
-        "number": None,
-        "on_behalf_of": None,
-        "parent": None,
-        "payment_settings": {
-            "default_mandate": None,
-            "payment_method_options": None,
-            "payment_method_types": None,
-        },
-        "period_end": now,
-        "period_start": now,
-        "post_payment_credit_notes_amount": 0,
-        "pre_payment_credit_notes_amount": 0,
-        "receipt_number": None,
-        "rendering": None,
-        "shipping_cost": None,
-        "shipping_details": None,
-        "starting_balance": 0,
-        "statement_descriptor": None,
-        "status": "draft",
-        "status_details": None,
-        "status_transitions": {
-            "finalized_at": None,
-            "marked_uncollectible_at": None,
-            "paid_at": None,
-            "voided_at": None,
-        },
-        "subtotal": 0,
-        "subtotal_excluding_tax": 0,
-        "test_clock": None,
-        "threshold_reason": None,
-        "total": 0,
-        "total_discount_amounts": [],
-        "total_excluding_tax": 0,
-        "total_pretax_credit_amounts": [],
-        "total_taxes": [],
-        "webhooks_delivered_at": None,
-    }
-
-
-def new_line(account: Account, invoice: Object, amount: int, description: str | None) -> Object:
-    now = account.now()
-    return {
-        "id": account.new_id("line_item"),
-        "object": "line_item",
-        "amount": amount,
-        "currency": invoice["currency"],
-        "description": description,
-        "discount_amounts": [],
-        "discountable": True,
-        "discounts": [],
-        "invoice": invoice["id"],
-        "livemode": account.livemode,
-        "metadata": {},
-        "parent": None,
-        "period": {"end": now, "start": now},
-        "pretax_credit_amounts": [],
-        "pricing": None,
-        "quantity": 1,
-        "quantity_decimal": "1",
-        "subscription": None,
-        "subtotal": amount,
-        "taxes": [],
-    }
+    invoice = account.blank("invoice", billing_reason=reason, currency=currency)
+    invoice.update(
+        account_name=account.id.removeprefix("acct_"),
+        customer=customer["id"],
+        **{f"customer_{name}": customer[name] for name in COPIED},
+    )
+    invoice["lines"]["url"] = f"/v1/invoices/{invoice['id']}/lines"
+    account.hidden[invoice["id"]] = {"lines": [], "days_until_due": None}
+    return invoice
 
 
 def pricing(price: Object) -> Object:
@@ -260,17 +148,10 @@ def _request_payment(call: Call, invoice: Object) -> Object:
 
 
 def new_invoice_payment(account: Account, invoice: Object, intent: str) -> Object:
-    return {
-        "id": account.new_id("invoice_payment"),
-        "object": "invoice_payment",
-        "amount_paid": None,
-        "amount_requested": invoice["amount_due"],
-        "created": account.now(),
-        "currency": invoice["currency"],
-        "invoice": invoice["id"],
-        "is_default": True,
-        "livemode": account.livemode,
-        "payment": {"payment_intent": intent, "type": "payment_intent"},
-        "status": "open",
-        "status_transitions": {"canceled_at": None, "paid_at": None},
-    }
+    return account.blank(
+        "invoice_payment",
+        amount_requested=invoice["amount_due"],
+        currency=invoice["currency"],
+        invoice=invoice["id"],
+        payment={"payment_intent": intent, "type": "payment_intent"},
+    )

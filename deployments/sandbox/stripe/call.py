@@ -47,19 +47,18 @@ class Call:
         """Store the event, and send it to every endpoint that wants it."""
         account = self.account
         endpoints = list(_wanting(account, kind))
-        event = {
-            "id": account.new_id("event"),
-            "object": "event",
-            "api_version": account.api_version,
-            "created": account.now(),
-            "data": {"object": copy.deepcopy(thing)},
-            "livemode": account.livemode,
-            "pending_webhooks": len(endpoints),
-            "request": {"id": self.request_id, "idempotency_key": self.idempotency_key},
-            "type": kind,
-        }
+        event = account.blank(
+            "event",
+            api_version=account.api_version,
+            data={"object": copy.deepcopy(thing)},
+            pending_webhooks=len(endpoints),
+            request={"id": self.request_id, "idempotency_key": self.idempotency_key},
+            type=kind,
+        )
         if changed is not None:
             event["data"]["previous_attributes"] = changed
+        if account.muted:
+            return event
         account.put(event)
         for endpoint in endpoints:
             _send(account, endpoint, event)

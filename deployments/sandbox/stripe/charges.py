@@ -17,53 +17,33 @@ DECLINES = {
 }
 
 
+COPIED = (
+    "amount",
+    "currency",
+    "customer",
+    "description",
+    "metadata",
+    "receipt_email",
+    "shipping",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_group",
+)
+
+
 def new_charge(account: Account, intent: Object, method: Object) -> Object:
     """A charge of the whole intent that has succeeded and is captured."""
-    identifier = account.new_id("charge")
-    return {
-        "id": identifier,
-        "object": "charge",
-        "amount": intent["amount"],
-        "amount_captured": intent["amount"],
-        "amount_refunded": 0,
-        "application": None,
-        "application_fee": None,
-        "application_fee_amount": None,
-        "balance_transaction": None,
-        "billing_details": method["billing_details"],
-        "calculated_statement_descriptor": "ATLVS EVENTS",
-        "captured": True,
-        "created": account.now(),
-        "currency": intent["currency"],
-        "customer": intent["customer"],
-        "description": intent["description"],
-        "disputed": False,
-        "failure_balance_transaction": None,
-        "failure_code": None,
-        "failure_message": None,
-        "fraud_details": {},
-        "livemode": account.livemode,
-        "metadata": dict(intent["metadata"]),
-        "on_behalf_of": None,
-        "outcome": outcome("authorized", "Payment complete."),
-        "paid": True,
-        "payment_intent": intent["id"],
-        "payment_method": method["id"],
-        "payment_method_details": _details(method),
-        "receipt_email": intent["receipt_email"],
-        "receipt_number": None,
-        "receipt_url": f"https://pay.stripe.com/receipts/payment/{identifier}",
-        "refunded": False,
-        "review": None,
-        "shipping": intent["shipping"],
-        "source": None,
-        "source_transfer": None,
-        "statement_descriptor": intent["statement_descriptor"],
-        "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
-        "status": "succeeded",
-        "transfer_data": None,
-        "transfer_group": intent["transfer_group"],
-    }
+    charge = account.blank("charge", **{name: intent[name] for name in COPIED})
+    charge.update(
+        amount_captured=intent["amount"],
+        billing_details=method["billing_details"],
+        outcome=outcome("authorized", "Payment complete."),
+        payment_intent=intent["id"],
+        payment_method=method["id"],
+        payment_method_details=_details(method),
+        receipt_url=f"https://pay.stripe.com/receipts/payment/{charge['id']}",
+    )
+    return charge
 
 
 def outcome(kind: str, message: str, reason: str | None = None) -> Object:
@@ -125,14 +105,28 @@ def _details(method: Object) -> dict[str, Any]:
     kind = method["type"]
     if kind == "us_bank_account":
         account = method["us_bank_account"]
-        kept = ("account_holder_type", "account_type", "bank_name", "fingerprint", "last4",
-                "routing_number")
+        kept = (
+            "account_holder_type",
+            "account_type",
+            "bank_name",
+            "fingerprint",
+            "last4",
+            "routing_number",
+        )
         return {"type": kind, kind: {name: account[name] for name in kept}}
     if kind != "card":
         return {"type": kind, kind: {}}
     card = method["card"]
-    kept = ("brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding",
-            "last4")
+    kept = (
+        "brand",
+        "checks",
+        "country",
+        "exp_month",
+        "exp_year",
+        "fingerprint",
+        "funding",
+        "last4",
+    )
     return {
         "type": "card",
         "card": {

@@ -8,6 +8,7 @@ https://docs.stripe.com/payments/paymentintents/lifecycle
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from deployments.sandbox.stripe.account import Account
 from deployments.sandbox.stripe.call import Call
@@ -23,51 +24,9 @@ from deployments.sandbox.stripe.tables import Object
 
 
 def new_intent(account: Account, amount: int, currency: str, customer: str | None) -> Object:
-    identifier = account.new_id("payment_intent")
-    return {
-        "id": identifier,
-        "object": "payment_intent",
-        "allowed_payment_method_types": None,
-        "amount": amount,
-        "amount_capturable": 0,
-        "amount_details": {"tip": {}},
-        "amount_received": 0,
-        "application": None,
-        "application_fee_amount": None,
-        "automatic_payment_methods": {"allow_redirects": "always", "enabled": True},
-        "canceled_at": None,
-        "cancellation_reason": None,
-        "capture_method": "automatic_async",
-        "client_secret": f"{identifier}_secret_{account.ids.word(25)}",
-        "confirmation_method": "automatic",
-        "created": account.now(),
-        "currency": currency,
-        "customer": customer,
-        "customer_account": None,
-        "description": None,
-        "excluded_payment_method_types": None,
-        "last_payment_error": None,
-        "latest_charge": None,
-        "livemode": account.livemode,
-        "metadata": {},
-        "next_action": None,
-        "on_behalf_of": None,
-        "payment_method": None,
-        "payment_method_configuration_details": None,
-        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": ["card", "us_bank_account"],
-        "processing": None,
-        "receipt_email": None,
-        "review": None,
-        "setup_future_usage": None,
-        "shipping": None,
-        "source": None,
-        "statement_descriptor": None,
-        "statement_descriptor_suffix": None,
-        "status": "requires_payment_method",
-        "transfer_data": None,
-        "transfer_group": None,
-    }
+    intent = account.blank("payment_intent", amount=amount, currency=currency, customer=customer)
+    intent["client_secret"] = f"{intent['id']}_secret_{account.ids.word(25)}"
+    return intent
 
 
 def attempt(
@@ -81,7 +40,7 @@ def attempt(
     """Charge the intent's payment method. A decline is told by `last_payment_error`."""
     account = call.account
     method = account.get("payment_method", before["payment_method"])
-    behaviour = decline or behaviour_of(account, method["id"])
+    behaviour: Any = decline or behaviour_of(account, method["id"])
     intent = copy.deepcopy(before)
     intent.update(last_payment_error=None, next_action=None)
     if behaviour == ACTION and may_act:
@@ -121,8 +80,11 @@ def succeed(call: Call, intent: Object, charge: Object, *charge_events: str) -> 
 def fail(call: Call, intent: Object, charge: Object, event: str) -> Object:
     method = call.account.get("payment_method", charge["payment_method"])
     code = charge["failure_code"]
-    decline_code = charge["outcome"]["reason"] if code in ("card_declined",
-                                                           "authentication_required") else None
+    decline_code = (
+        charge["outcome"]["reason"]
+        if code in ("card_declined", "authentication_required")
+        else None
+    )
     intent.update(
         status="requires_payment_method",
         payment_method=None,

@@ -7,7 +7,6 @@ exists only after the payment. https://docs.stripe.com/api/checkout/sessions
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 from deployments.sandbox.stripe.account import Account
 from deployments.sandbox.stripe.billing import times
@@ -78,7 +77,7 @@ def expire_session(call: Call) -> Object:
     session = call.account.get("checkout.session", call.path["session"])
     if session["status"] != "open":
         raise unexpected_state(
-            "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout "
+            'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout '
             f"Session has a status of {session['status']}.",
             "checkout_session_unexpected_state",
         )
@@ -112,8 +111,10 @@ def _check(call: Call, mode: str) -> None:
         raise required("success_url")
     if mode != "setup" and not params.get("line_items"):
         raise required("line_items")
-    for name, belongs in (("payment_intent_data", "payment"), ("subscription_data",
-                                                               "subscription")):
+    for name, belongs in (
+        ("payment_intent_data", "payment"),
+        ("subscription_data", "subscription"),
+    ):
         if name in params and mode != belongs:
             raise Refused(400, f"You can not pass `{name}` in `{mode}` mode.", param=name)
 
@@ -145,20 +146,16 @@ def _line(call: Call, given: Object, at: int, mode: str) -> Object:
         raise required(f"line_items[{at}][quantity]")
     amount = times(price["unit_amount_decimal"], quantity)
     product = call.account.find("product", price["product"])
-    return {
-        "id": call.account.new_id("item"),
-        "object": "item",
-        "adjustable_quantity": None,
-        "amount_discount": 0,
-        "amount_subtotal": amount,
-        "amount_tax": 0,
-        "amount_total": amount,
-        "currency": price["currency"],
-        "description": product["name"] if product else None,
-        "metadata": given.get("metadata") or {},
-        "price": price,
-        "quantity": quantity,
-    }
+    return call.account.blank(
+        "item",
+        amount_subtotal=amount,
+        amount_total=amount,
+        currency=price["currency"],
+        description=product["name"] if product else None,
+        metadata=given.get("metadata") or {},
+        price=price,
+        quantity=quantity,
+    )
 
 
 def _price(call: Call, given: Object, at: int) -> Object:
@@ -181,70 +178,11 @@ def _price(call: Call, given: Object, at: int) -> Object:
 
 
 def _new_session(account: Account, mode: str, currency: str, total: int) -> Object:
-    identifier = account.new_id("checkout.session")
-    session: dict[str, Any] = {
-        "id": identifier,
-        "object": "checkout.session",
-        "adaptive_pricing": {"enabled": False},
-        "after_expiration": None,
-        "allow_promotion_codes": None,
-        "amount_subtotal": total,
-        "amount_total": total,
-        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
-        "billing_address_collection": None,
-        "cancel_url": None,
-        "client_reference_id": None,
-        "client_secret": None,
-        "collected_information": None,
-        "consent": None,
-        "consent_collection": None,
-        "created": account.now(),
-        "currency": currency,
-        "currency_conversion": None,
-        "custom_fields": [],
-        "custom_text": {
-            "after_submit": None,
-            "shipping_address": None,
-            "submit": None,
-            "terms_of_service_acceptance": None,
-        },
-        "customer": None,
-        "customer_account": None,
-        "customer_creation": None,
-        "customer_details": None,
-        "customer_email": None,
-        "discounts": [],
-        "expires_at": 0,
-        "integration_identifier": None,
-        "invoice": None,
-        "invoice_creation": None,
-        "livemode": account.livemode,
-        "locale": None,
-        "metadata": {},
-        "mode": mode,
-        "origin_context": None,
-        "payment_intent": None,
-        "payment_link": None,
-        "payment_method_collection": "always" if mode == "subscription" else "if_required",
-        "payment_method_configuration_details": None,
-        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": ["card", "us_bank_account"],
-        "payment_status": "unpaid",
-        "permissions": None,
-        "phone_number_collection": {"enabled": False},
-        "recovered_from": None,
-        "saved_payment_method_options": None,
-        "setup_intent": None,
-        "shipping_address_collection": None,
-        "shipping_cost": None,
-        "shipping_options": [],
-        "status": "open",
-        "submit_type": None,
-        "subscription": None,
-        "success_url": None,
-        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
-        "ui_mode": None,
-        "url": f"https://checkout.stripe.com/c/pay/{identifier}",
-        "wallet_options": None,
-    }
+    session = account.blank("checkout.session", mode=mode, currency=currency)
+    session.update(
+        amount_subtotal=total,
+        amount_total=total,
+        payment_method_collection="always" if mode == "subscription" else "if_required",
+        url=f"https://checkout.stripe.com/c/pay/{session['id']}",
+    )
     return session

@@ -77,44 +77,24 @@ def _lower(call: Call, before: Object, note: Object) -> None:
 
 def _new_note(call: Call, invoice: Object, amount: int) -> Object:
     account, params = call.account, call.params
-    identifier = account.new_id("credit_note")
     paid = invoice["status"] == "paid"
-    note: Object = {
-        "id": identifier,
-        "object": "credit_note",
-        "amount": amount,
-        "amount_shipping": 0,
-        "created": account.now(),
-        "currency": invoice["currency"],
-        "customer": invoice["customer"],
-        "customer_account": None,
-        "customer_balance_transaction": None,
-        "discount_amount": 0,
-        "discount_amounts": [],
-        "effective_at": params.get("effective_at", account.now()),
-        "invoice": invoice["id"],
-        "lines": _lines(account, identifier, amount, params.get("memo")),
-        "livemode": account.livemode,
-        "memo": params.get("memo"),
-        "metadata": {},
-        "number": f"{invoice['number']}-CN-{_count(account, invoice) + 1:02d}",
-        "out_of_band_amount": params.get("out_of_band_amount"),
-        "pdf": f"https://pay.stripe.com/credit_notes/{account.id}/{identifier}/pdf",
-        "post_payment_amount": amount if paid else 0,
-        "pre_payment_amount": 0 if paid else amount,
-        "pretax_credit_amounts": [],
-        "reason": params.get("reason"),
-        "refunds": [],
-        "shipping_cost": None,
-        "status": "issued",
-        "subtotal": amount,
-        "subtotal_excluding_tax": amount,
-        "total": amount,
-        "total_excluding_tax": amount,
-        "total_taxes": [],
-        "type": "post_payment" if paid else "pre_payment",
-        "voided_at": None,
-    }
+    sums = ("amount", "subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax")
+    note = account.blank("credit_note", **dict.fromkeys(sums, amount))
+    note.update(
+        currency=invoice["currency"],
+        customer=invoice["customer"],
+        effective_at=params.get("effective_at", account.now()),
+        invoice=invoice["id"],
+        lines=_lines(account, note["id"], amount, params.get("memo")),
+        memo=params.get("memo"),
+        number=f"{invoice['number']}-CN-{_count(account, invoice) + 1:02d}",
+        out_of_band_amount=params.get("out_of_band_amount"),
+        pdf=f"https://pay.stripe.com/credit_notes/{account.id}/{note['id']}/pdf",
+        post_payment_amount=amount if paid else 0,
+        pre_payment_amount=0 if paid else amount,
+        reason=params.get("reason"),
+        type="post_payment" if paid else "pre_payment",
+    )
     merge_metadata(note, params)
     return note
 
@@ -124,21 +104,11 @@ def _count(account: Account, invoice: Object) -> int:
 
 
 def _lines(account: Account, note: str, amount: int, memo: str | None) -> Object:
-    line = {
-        "id": account.new_id("credit_note_line_item"),
-        "object": "credit_note_line_item",
-        "amount": amount,
-        "description": memo,
-        "discount_amount": 0,
-        "discount_amounts": [],
-        "livemode": account.livemode,
-        "metadata": {},
-        "pretax_credit_amounts": [],
-        "quantity": 1,
-        "tax_rates": [],
-        "taxes": [],
-        "type": "custom_line_item",
-        "unit_amount": amount,
-        "unit_amount_decimal": str(amount),
-    }
+    line = account.blank(
+        "credit_note_line_item",
+        amount=amount,
+        description=memo,
+        unit_amount=amount,
+        unit_amount_decimal=str(amount),
+    )
     return list_of([line], f"/v1/credit_notes/{note}/lines")

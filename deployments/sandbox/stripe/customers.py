@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-from deployments.sandbox.stripe.account import Account
 from deployments.sandbox.stripe.call import Call
 from deployments.sandbox.stripe.errors import Refused
 from deployments.sandbox.stripe.fields import address, assign, merge_metadata
@@ -27,44 +26,10 @@ GIVEN = (
 )
 
 
-def blank_customer(account: Account, identifier: str, created: int) -> Object:
-    return {
-        "id": identifier,
-        "object": "customer",
-        "address": None,
-        "balance": 0,
-        "business_name": None,
-        "created": created,
-        "currency": None,
-        "customer_account": None,
-        "default_source": None,
-        "delinquent": False,
-        "description": None,
-        "discount": None,
-        "email": None,
-        "individual_name": None,
-        "invoice_prefix": identifier[-8:].upper(),
-        "invoice_settings": {
-            "custom_fields": None,
-            "default_payment_method": None,
-            "footer": None,
-            "rendering_options": None,
-        },
-        "livemode": account.livemode,
-        "metadata": {},
-        "name": None,
-        "next_invoice_sequence": 1,
-        "phone": None,
-        "preferred_locales": [],
-        "shipping": None,
-        "tax_exempt": "none",
-        "test_clock": None,
-    }
-
-
 def create_customer(call: Call) -> Object:
     account = call.account
-    customer = blank_customer(account, account.new_id("customer"), account.now())
+    customer = account.blank("customer")
+    customer["invoice_prefix"] = customer["id"][-8:].upper()
     _apply(call, customer)
     method = call.params.get("payment_method")
     call.create(customer, "customer.created")

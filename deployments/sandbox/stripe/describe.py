@@ -46,14 +46,18 @@ def write(source: Path, target: Path = TABLE) -> None:
     """One line per operation and object, so that a new version reads well as a diff."""
     table = describe(source)
     parts = [
-        f"{_json(key)}: " + _lines(value) if isinstance(value, dict) else f"{_json(key)}: {_json(value)}"
+        f"{_json(key)}: " + _lines(value)
+        if isinstance(value, dict)
+        else f"{_json(key)}: {_json(value)}"
         for key, value in table.items()
     ]
     target.write_text("{\n" + ",\n".join(parts) + "\n}\n")
 
 
 def _lines(table: dict[str, Any]) -> str:
-    return "{\n" + ",\n".join(f"{_json(key)}: {_json(value)}" for key, value in table.items()) + "\n}"
+    return (
+        "{\n" + ",\n".join(f"{_json(key)}: {_json(value)}" for key, value in table.items()) + "\n}"
+    )
 
 
 def _json(value: Any) -> str:

@@ -8,13 +8,6 @@ from deployments.sandbox.stripe.errors import unexpected_state
 from deployments.sandbox.stripe.tables import Object
 
 FEE = 1_500
-EVIDENCE = """access_activity_log billing_address cancellation_policy
-    cancellation_policy_disclosure cancellation_rebuttal customer_communication
-    customer_email_address customer_name customer_purchase_ip customer_signature
-    duplicate_charge_documentation duplicate_charge_explanation duplicate_charge_id
-    product_description receipt refund_policy refund_policy_disclosure refund_refusal_explanation
-    service_date service_documentation shipping_address shipping_carrier shipping_date
-    shipping_documentation shipping_tracking_number uncategorized_file uncategorized_text""".split()
 
 
 def open_dispute(call: Call, charge_id: str, reason: str = "fraudulent") -> Object:
@@ -22,42 +15,15 @@ def open_dispute(call: Call, charge_id: str, reason: str = "fraudulent") -> Obje
     charge = account.get("charge", charge_id)
     if charge["disputed"] or charge["status"] != "succeeded":
         raise unexpected_state("This charge cannot be disputed.", "charge_disputed")
-    now = account.now()
-    dispute: Object = {
-        "id": account.new_id("dispute"),
-        "object": "dispute",
-        "amount": charge["amount"] - charge["amount_refunded"],
-        "balance_transactions": [],
-        "charge": charge["id"],
-        "created": now,
-        "currency": charge["currency"],
-        "enhanced_eligibility_types": [],
-        "evidence": dict.fromkeys(EVIDENCE) | {"enhanced_evidence": {}},
-        "evidence_details": {
-            "due_by": now + 9 * DAY,
-            "enhanced_eligibility": {},
-            "has_evidence": False,
-            "past_due": False,
-            "submission_count": 0,
-            "submission_method": "not_submitted",
-        },
-        "is_charge_refundable": False,
-        "livemode": account.livemode,
-        "metadata": {},
-        "network_reason_code": "10.4",
-        "payment_intent": charge["payment_intent"],
-        "payment_method_details": {
-            "card": {
-                "brand": "visa",
-                "case_type": "chargeback",
-                "network": "visa",
-                "network_reason_code": "10.4",
-            },
-            "type": "card",
-        },
-        "reason": reason,
-        "status": "needs_response",
-    }
+    dispute = account.blank(
+        "dispute",
+        amount=charge["amount"] - charge["amount_refunded"],
+        charge=charge["id"],
+        currency=charge["currency"],
+        payment_intent=charge["payment_intent"],
+        reason=reason,
+    )
+    dispute["evidence_details"]["due_by"] = account.now() + 9 * DAY
     _move(call, dispute, -dispute["amount"], FEE, "Chargeback withdrawal for " + charge["id"])
     call.update(charge, charge | {"disputed": True}, "charge.updated")
     call.create(dispute, "charge.dispute.created")

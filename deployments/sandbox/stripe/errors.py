@@ -35,9 +35,7 @@ class Refused(Exception):
 
 
 def missing(what: str, identifier: str, param: str = "id", status: int = 404) -> Refused:
-    return Refused(
-        status, f"No such {what}: '{identifier}'", code="resource_missing", param=param
-    )
+    return Refused(status, f"No such {what}: '{identifier}'", code="resource_missing", param=param)
 
 
 def unexpected_state(message: str, code: str, **more: Any) -> Refused:
@@ -45,6 +43,4 @@ def unexpected_state(message: str, code: str, **more: Any) -> Refused:
 
 
 def required(param: str) -> Refused:
-    return Refused(
-        400, f"Missing required param: {param}.", code="parameter_missing", param=param
-    )
+    return Refused(400, f"Missing required param: {param}.", code="parameter_missing", param=param)

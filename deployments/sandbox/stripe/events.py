@@ -50,19 +50,13 @@ def create_webhook_endpoint(call: Call) -> Object:
     _check_url(account, params["url"])
     _check_events(params["enabled_events"])
     secret = "whsec_" + account.ids.word(32)
-    endpoint: Object = {
-        "id": account.new_id("webhook_endpoint"),
-        "object": "webhook_endpoint",
-        "api_version": params.get("api_version"),
-        "application": None,
-        "created": account.now(),
-        "description": params.get("description") or None,
-        "enabled_events": params["enabled_events"],
-        "livemode": account.livemode,
-        "metadata": {},
-        "status": "enabled",
-        "url": params["url"],
-    }
+    endpoint = account.blank(
+        "webhook_endpoint",
+        api_version=params.get("api_version"),
+        description=params.get("description") or None,
+        enabled_events=params["enabled_events"],
+        url=params["url"],
+    )
     merge_metadata(endpoint, params)
     account.put(endpoint)
     account.hidden[endpoint["id"]] = {"secrets": [secret]}
@@ -71,9 +65,7 @@ def create_webhook_endpoint(call: Call) -> Object:
 
 def update_webhook_endpoint(call: Call) -> Object:
     params = call.params
-    endpoint = copy.deepcopy(
-        call.account.get("webhook_endpoint", call.path["webhook_endpoint"])
-    )
+    endpoint = copy.deepcopy(call.account.get("webhook_endpoint", call.path["webhook_endpoint"]))
     if "url" in params:
         _check_url(call.account, params["url"])
     if "enabled_events" in params:
@@ -116,6 +108,7 @@ def _check_events(names: list[str]) -> None:
         raise Refused(400, "You must enable at least one event.", param="enabled_events")
     if "*" in names and len(names) > 1:
         raise Refused(
-            400, "You can enable all events with '*' or name some, not both.",
+            400,
+            "You can enable all events with '*' or name some, not both.",
             param="enabled_events",
         )

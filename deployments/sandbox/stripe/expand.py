@@ -31,7 +31,11 @@ def _refunds(account: Account, charge: Object) -> Object:
 
 def _payments(account: Account, invoice: Object) -> Object:
     return _newest(
-        account, "invoice_payment", "invoice", invoice, f"/v1/invoice_payments?invoice={invoice['id']}"
+        account,
+        "invoice_payment",
+        "invoice",
+        invoice,
+        f"/v1/invoice_payments?invoice={invoice['id']}",
     )
 
 
@@ -75,7 +79,10 @@ INCLUDED: dict[str, dict[str, Include]] = {
         "tax_ids": _empty_list("/v1/customers/{}/tax_ids"),
         "invoice_credit_balance": lambda account, thing: {},
         "cash_balance": lambda account, thing: None,
-        "tax": lambda account, thing: {"automatic_tax": "unrecognized_location", "ip_address": None},
+        "tax": lambda account, thing: {
+            "automatic_tax": "unrecognized_location",
+            "ip_address": None,
+        },
     },
     "price": {
         "tiers": lambda account, thing: None,
@@ -110,26 +117,28 @@ def _descend(
     account: Account, node: Any, parts: list[str], kind: str, here: str, whole: str
 ) -> None:
     """`kind` is the resource that `node` belongs to, `here` the dotted way from it to `node`."""
-    if not parts or node is None:
-        return
     if isinstance(node, list):
         for each in node:
             _descend(account, each, parts, kind, here, whole)
-        return
-    if node.get("deleted"):
-        return
-    if node.get("object") in EXPANDABLE:
-        kind, here = node["object"], ""
-    name, rest = parts[0], parts[1:]
-    way = f"{here}.{name}" if here else name
-    value = node.get(name)
+    elif parts and node is not None and not node.get("deleted"):
+        if node.get("object") in EXPANDABLE:
+            kind, here = node["object"], ""
+        way = f"{here}.{parts[0]}" if here else parts[0]
+        _step(account, node, parts, kind, way, whole)
+        _descend(account, node.get(parts[0]), parts[1:], kind, way, whole)
+
+
+def _step(
+    account: Account, node: Object, parts: list[str], kind: str, way: str, whole: str
+) -> None:
+    """Put in place what the first part of the way names."""
+    name, value = parts[0], node.get(parts[0])
     if include := INCLUDED.get(kind, {}).get(way):
         node.setdefault(name, include(account, node))
     elif way in EXPANDABLE.get(kind, ()):
         node[name] = _object_behind(account, value)
-    elif not (rest and isinstance(value, dict | list)) and not _leads_on(kind, way):
+    elif not (parts[1:] and isinstance(value, dict | list)) and not _leads_on(kind, way):
         raise _refused(whole)
-    _descend(account, node.get(name), rest, kind, way, whole)
 
 
 def _object_behind(account: Account, value: Any) -> Any:

@@ -47,12 +47,14 @@ def merge_metadata(thing: Object, params: Object) -> None:
 def _check_metadata(key: str, value: str) -> None:
     if len(key) > 40:
         raise Refused(
-            400, f"Metadata keys can have up to 40 characters, but '{key}' has more.",
+            400,
+            f"Metadata keys can have up to 40 characters, but '{key}' has more.",
             param="metadata",
         )
     if len(value) > 500:
         raise Refused(
-            400, f"Metadata values can have up to 500 characters, but {key} has {len(value)}.",
+            400,
+            f"Metadata values can have up to 500 characters, but {key} has {len(value)}.",
             param=f"metadata[{key}]",
         )
 

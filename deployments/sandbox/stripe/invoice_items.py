@@ -24,6 +24,17 @@ from deployments.sandbox.stripe.products import new_product, price_from
 from deployments.sandbox.stripe.tables import Object
 
 GIVEN = ("description", "discountable", "period")
+COPIED = (
+    "amount",
+    "currency",
+    "description",
+    "discountable",
+    "metadata",
+    "period",
+    "pricing",
+    "quantity",
+    "quantity_decimal",
+)
 
 
 def create_invoice_item(call: Call) -> Object:
@@ -39,8 +50,9 @@ def create_invoice_item(call: Call) -> Object:
     item = _new_item(account, customer["id"], check_currency(currency))
     _apply(call, item, params)
     if invoice and item["currency"] != invoice["currency"]:
-        raise Refused(400, "The currency of the invoice item does not match the invoice's.",
-                      param="currency")
+        raise Refused(
+            400, "The currency of the invoice item does not match the invoice's.", param="currency"
+        )
     call.create(item, "invoiceitem.created")
     if invoice:
         _put_on(call, item, invoice)
@@ -130,19 +142,11 @@ def list_lines(call: Call) -> Object:
 
 
 def line_of(account: Account, invoice: Object, item: Object) -> Object:
-    return {
-        "id": account.new_id("line_item"),
-        "object": "line_item",
-        "amount": item["amount"],
-        "currency": item["currency"],
-        "description": item["description"],
-        "discount_amounts": [],
-        "discountable": item["discountable"],
-        "discounts": [],
-        "invoice": invoice["id"],
-        "livemode": account.livemode,
-        "metadata": item["metadata"],
-        "parent": {
+    return account.blank(
+        "line_item",
+        **{name: item[name] for name in COPIED},
+        invoice=invoice["id"],
+        parent={
             "invoice_item_details": {
                 "invoice_item": item["id"],
                 "proration": item["proration"],
@@ -152,43 +156,15 @@ def line_of(account: Account, invoice: Object, item: Object) -> Object:
             "subscription_item_details": None,
             "type": "invoice_item_details",
         },
-        "period": item["period"],
-        "pretax_credit_amounts": [],
-        "pricing": item["pricing"],
-        "quantity": item["quantity"],
-        "quantity_decimal": item["quantity_decimal"],
-        "subscription": None,
-        "subtotal": item["amount"],
-        "taxes": [],
-    }
+        subtotal=item["amount"],
+    )
 
 
 def _new_item(account: Account, customer: str, currency: str) -> Object:
     now = account.now()
-    return {
-        "id": account.new_id("invoiceitem"),
-        "object": "invoiceitem",
-        "amount": 0,
-        "currency": currency,
-        "customer": customer,
-        "customer_account": None,
-        "date": now,
-        "description": None,
-        "discountable": True,
-        "discounts": [],
-        "invoice": None,
-        "livemode": account.livemode,
-        "metadata": {},
-        "net_amount": 0,
-        "parent": None,
-        "period": {"end": now, "start": now},
-        "pricing": None,
-        "proration": False,
-        "quantity": 1,
-        "quantity_decimal": "1",
-        "tax_rates": [],
-        "test_clock": None,
-    }
+    return account.blank(
+        "invoiceitem", customer=customer, currency=currency, period={"end": now, "start": now}
+    )
 
 
 def _apply(call: Call, item: Object, params: Object, *, new: bool = True) -> None:
@@ -203,8 +179,11 @@ def _apply(call: Call, item: Object, params: Object, *, new: bool = True) -> Non
         item.update(currency=price["currency"], pricing=pricing(price))
         item["description"] = item["description"] or _name_of(call.account, price)
     elif unit := params.get("unit_amount_decimal"):
-        item["pricing"] = {"type": "price_details", "price_details": None,
-                           "unit_amount_decimal": unit}
+        item["pricing"] = {
+            "type": "price_details",
+            "price_details": None,
+            "unit_amount_decimal": unit,
+        }
     elif new:
         raise required("amount")
     if item["pricing"]:

@@ -1,10 +1,10 @@
 """Who calls: the key names the account, the mode and the rights.
 
-    sk_test_<name>            all rights on acct_<name>'s test objects
-    sk_live_<name>            the same account's live objects
-    rk_test_<name>            restricted, here with all rights
-    rk_test_<name>_readonly   may read
-    rk_test_<name>_norights   may nothing
+sk_test_<name>            all rights on acct_<name>'s test objects
+sk_live_<name>            the same account's live objects
+rk_test_<name>            restricted, here with all rights
+rk_test_<name>_readonly   may read
+rk_test_<name>_norights   may nothing
 """
 
 from __future__ import annotations

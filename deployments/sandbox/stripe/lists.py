@@ -72,8 +72,9 @@ def limit_of(params: Object) -> int:
     limit: int = params.get("limit", 10)
     if not 1 <= limit <= 100:
         least = "greater than or equal to 1" if limit < 1 else "less than or equal to 100"
-        raise Refused(400, f"This value must be {least}.", code="parameter_invalid_integer",
-                      param="limit")
+        raise Refused(
+            400, f"This value must be {least}.", code="parameter_invalid_integer", param="limit"
+        )
     return limit
 
 
@@ -81,8 +82,12 @@ def _window(call: Call, listing: Listing) -> Window:
     params, table = call.params, call.account.tables[listing.kind]
     after, before = params.get("starting_after"), params.get("ending_before")
     if after and before:
-        raise Refused(400, "You can use starting_after or ending_before, not both.",
-                      code="parameters_exclusive", param="ending_before")
+        raise Refused(
+            400,
+            "You can use starting_after or ending_before, not both.",
+            code="parameters_exclusive",
+            param="ending_before",
+        )
     low, high = _bounds(params.get("created"))
     if listing.horizon:
         low = max(low, listing.horizon(call.account))

@@ -20,9 +20,16 @@ EXPANDABLE: dict[str, frozenset[str]] = {
     name: frozenset(paths) for name, paths in TABLE["expandable"].items()
 }
 
-_RANGE = {"any of": [{"gt": "integer", "gte": "integer", "lt": "integer", "lte": "integer"}, "integer"]}
+_RANGE = {
+    "any of": [{"gt": "integer", "gte": "integer", "lt": "integer", "lte": "integer"}, "integer"]
+}
 _RETRIEVE = {"expand": ["string"]}
-_LIST = {"ending_before": "string", "expand": ["string"], "limit": "integer", "starting_after": "string"}
+_LIST = {
+    "ending_before": "string",
+    "expand": ["string"],
+    "limit": "integer",
+    "starting_after": "string",
+}
 
 # The description leaves these paths out; the service has them.
 OPERATIONS: dict[str, Shape] = TABLE["operations"] | {
@@ -92,8 +99,6 @@ def _object(shape: dict[str, Shape], given: dict[str, Any], at: str) -> dict[str
 
 
 def _typed(shape: Shape, value: Any, at: str, *, needed: bool = False) -> Any:
-    if shape == "any":
-        return value
     if isinstance(shape, list):
         return _array(shape[0], value, at)
     if isinstance(shape, str):
@@ -102,6 +107,10 @@ def _typed(shape: Shape, value: Any, at: str, *, needed: bool = False) -> Any:
         return _first_fitting(shape["any of"], value, at)
     if "one of" in shape:
         return _word(shape["one of"], value, at)
+    return _hash(shape, value, at)
+
+
+def _hash(shape: Shape, value: Any, at: str) -> dict[str, Any]:
     if "+" in shape and isinstance(value, list):  # metadata[0]=… looks like an array
         value = {str(number): each for number, each in enumerate(value)}
     if not isinstance(value, dict):
@@ -120,6 +129,8 @@ def _array(shape: Shape, value: Any, at: str) -> list[Any]:
 
 
 def _scalar(kind: str, value: Any, at: str, *, needed: bool) -> Any:
+    if kind == "any":
+        return value
     if kind == "string":
         if not isinstance(value, str):
             raise Refused(400, "Invalid string", code="parameter_invalid_string", param=at)
@@ -141,15 +152,14 @@ def _word(words: list[str], value: Any, at: str) -> str:
 
 def _first_fitting(shapes: list[Shape], value: Any, at: str) -> Any:
     """Try each alternative; complain in the words of the one that looks most like the value."""
-    closest: Refused | None = None
+    refusals: list[tuple[bool, Refused]] = []
     for shape in shapes:
         try:
             return _typed(shape, value, at)
         except Refused as refusal:
-            if closest is None or (isinstance(value, str) != _is_hash(shape) and shape != UNSET):
-                closest = refusal
-    assert closest is not None  # noqa: S101  the table has no empty choice
-    raise closest
+            alike = isinstance(value, str) != _is_hash(shape)
+            refusals.append((alike and shape != UNSET, refusal))
+    raise max(refusals[::-1], key=lambda each: each[0])[1]
 
 
 def _is_hash(shape: Shape) -> bool:

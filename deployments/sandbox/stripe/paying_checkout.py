@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from deployments.sandbox.stripe.call import Call
-from deployments.sandbox.stripe.charging import attempt, fail, new_intent, succeed
 from deployments.sandbox.stripe.charges import declined
+from deployments.sandbox.stripe.charging import attempt, fail, new_intent, succeed
 from deployments.sandbox.stripe.collecting import intent_failed, intent_succeeded
 from deployments.sandbox.stripe.customers import create_customer
 from deployments.sandbox.stripe.errors import unexpected_state
@@ -15,8 +15,15 @@ from deployments.sandbox.stripe.payment_methods import attach_to, resolve
 from deployments.sandbox.stripe.subscriptions import create_subscription
 from deployments.sandbox.stripe.tables import Object
 
-INTENT_GIVEN = ("capture_method", "description", "receipt_email", "setup_future_usage",
-                "statement_descriptor", "statement_descriptor_suffix", "transfer_group")
+INTENT_GIVEN = (
+    "capture_method",
+    "description",
+    "receipt_email",
+    "setup_future_usage",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_group",
+)
 
 
 def pay_checkout(
@@ -164,9 +171,7 @@ def _complete(call: Call, session: Object, changes: Object) -> Object:
     return call.update(session, done, "checkout.session.completed")
 
 
-def _with_customer(
-    call: Call, session: Object, email: str | None, name: str | None
-) -> Object:
+def _with_customer(call: Call, session: Object, email: str | None, name: str | None) -> Object:
     account = call.account
     known = account.find("customer", session["customer"] or "")
     email = email or session["customer_email"] or (known or {}).get("email")

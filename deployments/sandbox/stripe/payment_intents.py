@@ -38,14 +38,16 @@ def create_payment_intent(call: Call) -> Object:
         call.account.get("customer", customer, "customer")
     if params.get("off_session") and not params.get("confirm"):
         raise Refused(
-            400, "off_session is only for payment intents that are confirmed at once.",
-            code="payment_intent_invalid_parameter", param="off_session",
+            400,
+            "off_session is only for payment intents that are confirmed at once.",
+            code="payment_intent_invalid_parameter",
+            param="off_session",
         )
     intent = new_intent(call.account, amount, currency, customer or None)
     if "automatic_payment_methods" in params:
-        intent["automatic_payment_methods"] = {
-            "allow_redirects": "always"
-        } | params["automatic_payment_methods"]
+        intent["automatic_payment_methods"] = {"allow_redirects": "always"} | params[
+            "automatic_payment_methods"
+        ]
     _apply(call, intent)
     if params.get("confirm"):
         _check_confirmation(call, intent)
@@ -88,7 +90,8 @@ def capture_payment_intent(call: Call) -> Object:
     amount = call.params.get("amount_to_capture", intent["amount_capturable"])
     if not 0 < amount <= intent["amount_capturable"]:
         raise Refused(
-            400, "The amount to capture has to be positive and at most the amount capturable.",
+            400,
+            "The amount to capture has to be positive and at most the amount capturable.",
             code="amount_too_large" if amount > 0 else "amount_too_small",
             param="amount_to_capture",
         )
@@ -188,8 +191,9 @@ def _confirm(call: Call, intent: Object) -> Object:
 
 
 def declined_error(intent: Object, error: Object) -> Refused:
-    more = {name: error[name] for name in ("charge", "decline_code", "payment_method")
-            if name in error}
+    more = {
+        name: error[name] for name in ("charge", "decline_code", "payment_method") if name in error
+    }
     return Refused(
         402, error["message"], kind="card_error", code=error["code"], payment_intent=intent, **more
     )

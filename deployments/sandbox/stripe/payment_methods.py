@@ -6,6 +6,7 @@ https://docs.stripe.com/api/payment_methods · https://docs.stripe.com/testing
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 from typing import Any
 
 from deployments.sandbox.stripe.account import Account
@@ -41,68 +42,17 @@ BRANDS = {"pm_card_mastercard": "mastercard", "pm_card_amex": "amex"}
 
 
 def new_payment_method(account: Account, kind: str, last4: str, brand: str = "visa") -> Object:
-    thing: Object = {
-        "id": account.new_id("payment_method"),
-        "object": "payment_method",
-        "allow_redisplay": "unspecified",
-        "billing_details": {
-            "address": address({}),
-            "email": None,
-            "name": None,
-            "phone": None,
-            "tax_id": None,
-        },
-        "created": account.now(),
-        "customer": None,
-        "customer_account": None,
-        "livemode": account.livemode,
-        "metadata": {},
-        "type": kind,
-    }
+    method = account.blank("payment_method", type=kind)
+    details = account.blank(kind, last4=last4) if kind in ("card", "us_bank_account") else {}
+    details.pop("id", None)
     if kind == "card":
-        thing["card"] = _card(last4, brand, account.now())
-    elif kind == "us_bank_account":
-        thing["us_bank_account"] = _bank_account(last4)
-    else:
-        thing[kind] = {}
-    return thing
+        details.update(brand=brand, display_brand=brand, exp_year=_year(account.now()) + 4)
+        details["networks"]["available"] = [brand]
+    return method | {kind: details}
 
 
-def _card(last4: str, brand: str, now: int) -> Object:
-    return {
-        "brand": brand,
-        "checks": {
-            "address_line1_check": None,
-            "address_postal_code_check": None,
-            "cvc_check": "pass",
-        },
-        "country": "US",
-        "display_brand": brand,
-        "exp_month": 8,
-        "exp_year": 1970 + now // 31_557_600 + 4,
-        "fingerprint": "AOB934RVNwzk6xtn",
-        "funding": "credit",
-        "generated_from": None,
-        "last4": last4,
-        "networks": {"available": [brand], "preferred": None},
-        "regulated_status": "unregulated",
-        "three_d_secure_usage": {"supported": True},
-        "wallet": None,
-    }
-
-
-def _bank_account(last4: str) -> Object:
-    return {
-        "account_holder_type": "individual",
-        "account_type": "checking",
-        "bank_name": "STRIPE TEST BANK",
-        "financial_connections_account": None,
-        "fingerprint": "FFDMA0xfhBjWSZLu",
-        "last4": last4,
-        "networks": {"preferred": "ach", "supported": ["ach"]},
-        "routing_number": "110000000",
-        "status_details": None,
-    }
+def _year(moment: int) -> int:
+    return datetime.fromtimestamp(moment, UTC).year
 
 
 def resolve(call: Call, identifier: str, param: str = "payment_method") -> Object:
@@ -139,8 +89,9 @@ def create_payment_method(call: Call) -> Object:
 def attach_payment_method(call: Call) -> Object:
     customer = call.params.get("customer")
     if not customer:
-        raise Refused(400, "Missing required param: customer.", code="parameter_missing",
-                      param="customer")
+        raise Refused(
+            400, "Missing required param: customer.", code="parameter_missing", param="customer"
+        )
     return attach_to(call, call.path["payment_method"], customer)
 
 

@@ -29,52 +29,17 @@ PRICE_GIVEN = ("active", "lookup_key", "nickname", "tax_behavior")
 
 
 def new_product(account: Account, name: str) -> Object:
-    now = account.now()
-    return {
-        "id": account.new_id("product"),
-        "object": "product",
-        "active": True,
-        "created": now,
-        "default_price": None,
-        "description": None,
-        "images": [],
-        "livemode": account.livemode,
-        "marketing_features": [],
-        "metadata": {},
-        "name": name,
-        "package_dimensions": None,
-        "shippable": None,
-        "statement_descriptor": None,
-        "tax_code": None,
-        "type": "service",
-        "unit_label": None,
-        "updated": now,
-        "url": None,
-    }
+    return account.blank("product", name=name, updated=account.now())
 
 
 def new_price(account: Account, product: str, amount: int, currency: str) -> Object:
-    return {
-        "id": account.new_id("price"),
-        "object": "price",
-        "active": True,
-        "billing_scheme": "per_unit",
-        "created": account.now(),
-        "currency": currency,
-        "custom_unit_amount": None,
-        "livemode": account.livemode,
-        "lookup_key": None,
-        "metadata": {},
-        "nickname": None,
-        "product": product,
-        "recurring": None,
-        "tax_behavior": "unspecified",
-        "tiers_mode": None,
-        "transform_quantity": None,
-        "type": "one_time",
-        "unit_amount": amount,
-        "unit_amount_decimal": str(amount),
-    }
+    return account.blank(
+        "price",
+        product=product,
+        currency=currency,
+        unit_amount=amount,
+        unit_amount_decimal=str(amount),
+    )
 
 
 def create_product(call: Call) -> Object:
@@ -82,18 +47,19 @@ def create_product(call: Call) -> Object:
     product = new_product(account, params["name"])
     if given := params.get("id"):
         if given in account.tables["product"].raw:
-            raise Refused(400, f"Product already exists: {given}", code="resource_already_exists",
-                          param="id")
+            raise Refused(
+                400, f"Product already exists: {given}", code="resource_already_exists", param="id"
+            )
         product["id"] = given
     assign(product, params, PRODUCT_GIVEN)
     merge_metadata(product, params)
-    price = params.get("default_price_data")
-    if price:
-        made = price_from(call, price | {"product": product["id"]})
-        product["default_price"] = made["id"]
+    price = None
+    if given := params.get("default_price_data"):
+        price = price_from(call, given | {"product": product["id"]})
+        product["default_price"] = price["id"]
     call.create(product, "product.created")
     if price:
-        call.create(made, "price.created")
+        call.create(price, "price.created")
     return product
 
 
@@ -116,7 +82,8 @@ def delete_product(call: Call) -> Object:
     product = account.get("product", call.path["id"])
     if account.linked("price", "product", product["id"]):
         raise Refused(
-            400, "This product cannot be deleted because it has one or more user-created prices.",
+            400,
+            "This product cannot be deleted because it has one or more user-created prices.",
             param="id",
         )
     stub = {"id": product["id"], "object": "product", "deleted": True}

@@ -10,8 +10,8 @@ import orjson
 
 from deployments.sandbox.faults import Rule
 from deployments.sandbox.provider import Control, Provider, World
-from deployments.sandbox.stripe import acts, seed
 from deployments.sandbox.stripe.account import Account
+from deployments.sandbox.stripe.acts import Steering
 from deployments.sandbox.stripe.call import Call
 from deployments.sandbox.stripe.errors import Refused
 from deployments.sandbox.stripe.expand import expand
@@ -41,6 +41,7 @@ class StripeSandbox(Provider):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.accounts: dict[tuple[str, bool], Account] = {}
+        self.steering = Steering(self)
 
     def reset(self) -> None:
         self.accounts.clear()
@@ -62,7 +63,7 @@ class StripeSandbox(Provider):
 
     @property
     def controls(self) -> Mapping[str, Control]:
-        return acts.controls(self) | {"seed": lambda given: seed.sow(self, given)}
+        return self.steering.controls
 
     def note(self, request: Request) -> None:
         noted = request.noted
@@ -115,8 +116,10 @@ class StripeSandbox(Provider):
                 f"Unrecognized request URL ({request.method}: {request.path}). Please see "
                 "https://stripe.com/docs or we can help at https://support.stripe.com/.",
             )
-        lane = "search" if request.path.endswith("/search") else (
-            "reads" if request.method == "GET" else "writes"
+        lane = (
+            "search"
+            if request.path.endswith("/search")
+            else ("reads" if request.method == "GET" else "writes")
         )
         who = f"{caller.account}/{'live' if caller.livemode else 'test'}"
         if not self.limits.allows(who, lane, DOCUMENTED[caller.livemode, lane]):
@@ -150,11 +153,12 @@ class StripeSandbox(Provider):
             }
             return Answer(replay.answer.status, replay.answer.body, headers)
         try:
-            replay.answer = await self._run(request, found, call)
-        finally:
-            if replay.answer is None:
-                replays.forget(key)
-        return replay.answer
+            answer = await self._run(request, found, call)
+        except BaseException:
+            replays.forget(key)
+            raise
+        replay.answer = answer
+        return answer
 
     async def _run(self, request: Request, found: Found, call: Call) -> Answer:
         if request.fault and request.fault.kind == "slow":

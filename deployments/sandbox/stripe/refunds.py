@@ -15,28 +15,10 @@ UPDATED = ("refund.updated", "charge.refund.updated")
 
 
 def new_refund(account: Account, charge: Object, amount: int) -> Object:
-    return {
-        "id": account.new_id("refund"),
-        "object": "refund",
-        "amount": amount,
-        "balance_transaction": None,
-        "charge": charge["id"],
-        "created": account.now(),
-        "currency": charge["currency"],
-        "customer": charge["customer"],
-        "destination_details": {
-            "type": "card",
-            "card": {"type": "refund", "reference_status": "pending"},
-        },
-        "metadata": {},
-        "payment_intent": charge["payment_intent"],
-        "payment_method": charge["payment_method"],
-        "reason": None,
-        "receipt_number": None,
-        "source_transfer_reversal": None,
-        "status": "succeeded",
-        "transfer_reversal": None,
-    }
+    same = ("currency", "customer", "payment_intent", "payment_method")
+    return account.blank(
+        "refund", amount=amount, charge=charge["id"], **{name: charge[name] for name in same}
+    )
 
 
 def create_refund(call: Call) -> Object:
@@ -53,7 +35,11 @@ def create_refund(call: Call) -> Object:
             destination_details={"type": "us_bank_transfer", "us_bank_transfer": {}},
         )
     transaction = new_transaction(
-        call.account, "refund", -amount, refund["currency"], refund["id"],
+        call.account,
+        "refund",
+        -amount,
+        refund["currency"],
+        refund["id"],
         description=f"REFUND FOR CHARGE ({charge['description'] or charge['id']})",
     )
     refund["balance_transaction"] = post(call.account, transaction)
@@ -97,7 +83,11 @@ def settle_refund(call: Call, identifier: str) -> Object:
 def _undo(call: Call, before: Object, status: str, *events: str) -> Object:
     account = call.account
     back = new_transaction(
-        account, "refund_failure", before["amount"], before["currency"], before["id"],
+        account,
+        "refund_failure",
+        before["amount"],
+        before["currency"],
+        before["id"],
         description="REFUND FAILURE",
     )
     after = before | {"status": status, "failure_balance_transaction": post(account, back)}
@@ -128,8 +118,9 @@ def _charge(call: Call) -> Object:
 def _check(charge: Object, amount: int) -> None:
     left = charge["amount"] - charge["amount_refunded"]
     if charge["status"] != "succeeded":
-        raise unexpected_state("This charge did not succeed, so it cannot be refunded.",
-                               "charge_not_refundable")
+        raise unexpected_state(
+            "This charge did not succeed, so it cannot be refunded.", "charge_not_refundable"
+        )
     if left == 0:
         raise unexpected_state(
             f"Charge {charge['id']} has already been refunded.", "charge_already_refunded"
@@ -140,8 +131,9 @@ def _check(charge: Object, amount: int) -> None:
             "charge_disputed",
         )
     if amount < 1:
-        raise Refused(400, "Invalid positive integer", code="parameter_invalid_integer",
-                      param="amount")
+        raise Refused(
+            400, "Invalid positive integer", code="parameter_invalid_integer", param="amount"
+        )
     if amount > left:
         raise Refused(
             400,

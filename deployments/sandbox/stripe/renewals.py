@@ -10,7 +10,6 @@ from deployments.sandbox.stripe.billing import (
     default_payment,
     finalize,
     new_invoice,
-    new_line,
     pricing,
     set_lines,
     times,
@@ -114,26 +113,32 @@ def _line(account: Account, invoice: Object, subscription: Object, item: Object)
     amount = 0 if free else times(price["unit_amount_decimal"], quantity)
     product = account.find("product", price["product"])
     name = product["name"] if product else price["product"]
-    line = new_line(account, invoice, amount, f"{quantity} × {name}")
-    line.update(
-        quantity=quantity,
-        quantity_decimal=str(quantity),
+    return account.blank(
+        "line_item",
+        amount=amount,
+        currency=invoice["currency"],
+        description=f"{quantity} × {name}",
+        invoice=invoice["id"],
         metadata=subscription["metadata"],
+        parent=_parent(subscription, item),
         period={"start": item["current_period_start"], "end": item["current_period_end"]},
         pricing=pricing(price),
+        quantity=quantity,
+        quantity_decimal=str(quantity),
         subscription=subscription["id"],
-        parent={
-            "invoice_item_details": None,
-            "subscription_item_details": {
-                "invoice_item": None,
-                "proration": False,
-                "proration_details": {"credited_items": None},
-                "subscription": subscription["id"],
-                "subscription_item": item["id"],
-            },
-            "type": "subscription_item_details",
-        },
+        subtotal=amount,
     )
-    return line
 
 
+def _parent(subscription: Object, item: Object) -> Object:
+    return {
+        "invoice_item_details": None,
+        "subscription_item_details": {
+            "invoice_item": None,
+            "proration": False,
+            "proration_details": {"credited_items": None},
+            "subscription": subscription["id"],
+            "subscription_item": item["id"],
+        },
+        "type": "subscription_item_details",
+    }

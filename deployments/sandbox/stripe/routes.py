@@ -69,18 +69,7 @@ def _list(listing: Listing, url: str, call: Call) -> bytes:
 
 def _account(call: Call) -> Object:
     account = call.account
-    return {
-        "id": account.id,
-        "object": "account",
-        "charges_enabled": True,
-        "country": "US",
-        "default_currency": "usd",
-        "details_submitted": True,
-        "email": account.email,
-        "metadata": {},
-        "payouts_enabled": True,
-        "type": "standard",
-    }
+    return account.blank("account", email=account.email) | {"id": account.id}
 
 
 def _charge_refunds(call: Call) -> Object:

@@ -40,8 +40,6 @@ FIELDS = {
     "subscription": "created metadata status canceled_at",
 }
 ELSEWHERE = {"subscription": "parent.subscription_details.subscription"}
-# How long a new or changed object takes to show up, in seconds of the sandbox's clock.
-LAG = 60
 CLAUSE = re.compile(
     r"""\s*(?P<minus>-)?(?P<field>[a-z_0-9.]+)(\[(?P<q>['"])(?P<key>[^'"]*)(?P=q)\])?
     \s*(?P<op>:|~|<=|>=|<|>)\s*

@@ -12,126 +12,44 @@ from datetime import UTC, datetime, timedelta
 from deployments.sandbox.stripe.account import Account
 from deployments.sandbox.stripe.billing import DAY
 from deployments.sandbox.stripe.call import Call
-from deployments.sandbox.stripe.lists import list_of
 from deployments.sandbox.stripe.tables import Object
 
+RECURRING = ("interval", "interval_count", "trial_period_days", "usage_type")
 FINISHED = ("canceled", "incomplete_expired")
 
 
 def new_subscription(account: Account, customer: str, currency: str) -> Object:
-    identifier, now = account.new_id("subscription"), account.now()
-    return {
-        "id": identifier,
-        "object": "subscription",
-        "application": None,
-        "application_fee_percent": None,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
-        "billing_cycle_anchor": now,
-        "billing_cycle_anchor_config": None,
-        "billing_mode": {
-            "flexible": {"proration_discounts": "included"},
-            "type": "flexible",
-            "updated_at": None,
-        },
-        "billing_thresholds": None,
-        "cancel_at": None,
-        "cancel_at_period_end": False,
-        "canceled_at": None,
-        "cancellation_details": {"comment": None, "feedback": None, "reason": None},
-        "collection_method": "charge_automatically",
-        "created": now,
-        "currency": currency,
-        "customer": customer,
-        "customer_account": None,
-        "days_until_due": None,
-        "default_payment_method": None,
-        "default_source": None,
-        "default_tax_rates": [],
-        "description": None,
-        "discounts": [],
-        "ended_at": None,
-        "invoice_settings": {
-            "account_tax_ids": None,
-            "custom_fields": None,
-            "description": None,
-            "footer": None,
-            "issuer": {"type": "self"},
-        },
-        "items": list_of([], f"/v1/subscription_items?subscription={identifier}"),
-        "latest_invoice": None,
-        "livemode": account.livemode,
-        "metadata": {},
-        "next_pending_invoice_item_invoice": None,
-        "on_behalf_of": None,
-        "pause_collection": None,
-        "payment_settings": {
-            "payment_method_options": None,
-            "payment_method_types": None,
-            "save_default_payment_method": "off",
-        },
-        "pending_invoice_item_interval": None,
-        "pending_setup_intent": None,
-        "pending_update": None,
-        "schedule": None,
-        "start_date": now,
-        "status": "incomplete",
-        "status_details": None,
-        "test_clock": None,
-        "transfer_data": None,
-        "trial_end": None,
-        "trial_settings": {
-            "end_behavior": {
-                "billing_cycle_anchor": None,
-                "missing_payment_method": "create_invoice",
-            }
-        },
-        "trial_start": None,
-    }
+    now = account.now()
+    subscription = account.blank("subscription", customer=customer, currency=currency)
+    subscription.update(billing_cycle_anchor=now, start_date=now)
+    subscription["items"]["url"] = f"/v1/subscription_items?subscription={subscription['id']}"
+    return subscription
 
 
 def new_item(account: Account, subscription: Object, price: Object, quantity: int) -> Object:
     start = account.now()
-    return {
-        "id": account.new_id("subscription_item"),
-        "object": "subscription_item",
-        "billed_until": None,
-        "billing_thresholds": None,
-        "created": start,
-        "current_period_end": period_end(start, price["recurring"]),
-        "current_period_start": start,
-        "discounts": [],
-        "metadata": {},
-        "plan": plan_of(price),
-        "price": price,
-        "quantity": quantity,
-        "subscription": subscription["id"],
-        "tax_rates": [],
-    }
+    return account.blank(
+        "subscription_item",
+        current_period_start=start,
+        current_period_end=period_end(start, price["recurring"]),
+        plan=plan_of(account, price),
+        price=price,
+        quantity=quantity,
+        subscription=subscription["id"],
+    )
 
 
-def plan_of(price: Object) -> Object:
-    recurring = price["recurring"]
-    return {
-        "id": price["id"],
-        "object": "plan",
-        "active": price["active"],
-        "amount": price["unit_amount"],
-        "amount_decimal": price["unit_amount_decimal"],
-        "billing_scheme": price["billing_scheme"],
-        "created": price["created"],
-        "currency": price["currency"],
-        "interval": recurring["interval"],
-        "interval_count": recurring["interval_count"],
-        "livemode": price["livemode"],
-        "metadata": price["metadata"],
-        "meter": None,
-        "nickname": price["nickname"],
-        "product": price["product"],
-        "tiers_mode": None,
-        "transform_usage": None,
-        "trial_period_days": recurring["trial_period_days"],
-        "usage_type": recurring["usage_type"],
-    }
+def plan_of(account: Account, price: Object) -> Object:
+    """The price in the form that it had before there were prices."""
+    same = ("id", "active", "billing_scheme", "created", "currency", "livemode", "metadata",
+            "nickname", "product")  # fmt: skip
+    return account.blank(
+        "plan",
+        **{name: price[name] for name in same},
+        **{name: price["recurring"][name] for name in RECURRING},
+        amount=price["unit_amount"],
+        amount_decimal=price["unit_amount_decimal"],
+    )
 
 
 def period_end(start: int, recurring: Object) -> int:

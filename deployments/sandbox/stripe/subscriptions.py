@@ -77,8 +77,11 @@ def start(call: Call, subscription: Object, behaviour: str) -> Object:
 def update_subscription(call: Call) -> Object:
     account, params = call.account, call.params
     before = account.get("subscription", call.path["subscription_exposed_id"])
-    if before["status"] in FINISHED and params.keys() - {"metadata", "cancellation_details",
-                                                         "expand"}:
+    if before["status"] in FINISHED and params.keys() - {
+        "metadata",
+        "cancellation_details",
+        "expand",
+    }:
         raise unexpected_state(
             "A canceled subscription can only update its cancellation_details and metadata.",
             "resource_missing",
@@ -113,7 +116,9 @@ def list_items(call: Call) -> Object:
     identifier = call.params["subscription"]
     subscription = call.account.get("subscription", identifier, "subscription")
     return page_of(
-        subscription["items"]["data"], call.params, f"/v1/subscription_items?subscription={identifier}"
+        subscription["items"]["data"],
+        call.params,
+        f"/v1/subscription_items?subscription={identifier}",
     )
 
 
@@ -185,7 +190,7 @@ def _change_item(call: Call, subscription: Object, given: Object, at: int) -> No
         return
     if "price" in given or "price_data" in given:
         price = _price(call, given, at)
-        found[0].update(price=price, plan=plan_of(price))
+        found[0].update(price=price, plan=plan_of(call.account, price))
     assign(found[0], given, ("quantity",))
     merge_metadata(found[0], given)
 

@@ -35,6 +35,7 @@ class Table:
         self.ids: dict[Key, str] = {}
         self.key_of: dict[str, Key] = {}
         self.deleted: dict[str, bytes] = {}
+        self.changed: dict[str, int] = {}
         self.links: dict[str, dict[Any, dict[str, None]]] = {path: {} for path in indexed}
         self.number = 0
 
@@ -110,7 +111,8 @@ class Table:
         return key
 
     def _keep(self, identifier: str, thing: Object) -> None:
-        self.raw[identifier] = orjson.dumps(thing)
+        # What orjson returns holds on to a buffer of several kB; its copy does not.
+        self.raw[identifier] = bytes(memoryview(orjson.dumps(thing)))
         for path, values in self.links.items():
             if (value := at(thing, path)) is not None:
                 values.setdefault(value, {})[identifier] = None
