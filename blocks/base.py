@@ -7,11 +7,13 @@ and the service door work while Prefect is away. A field set by the environment 
 connection called "default".
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar, Self
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from prefect.blocks.core import Block
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
@@ -154,7 +156,23 @@ class Connector(Block, ABC):
         return connector
 
 
+_holders: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def resources() -> AsyncGenerator[None]:
+    """Connections to the database and to providers, closed when the last user of this loop ends."""
+    loop = asyncio.get_running_loop()
+    _holders[loop] = _holders.get(loop, 0) + 1
+    try:
+        yield
+    finally:
+        _holders[loop] -= 1
+        if not _holders[loop]:
+            await release()
+
+
 async def release() -> None:
-    """Close this process's connections to the database and to providers, at the end of its work."""
+    """Close this loop's connections to the database and to providers; the next use opens new ones."""
     await close_session()
     await database().close()

@@ -19,11 +19,13 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 from prefect.workers.process import ProcessWorker
 
-from atlvs.db import migrate
+import tasks.connections
+from atlvs.db import migrate, organizations
 from atlvs.db.engine import owner_url
 from atlvs.errors import IntegrationError, Misconfigured
 from atlvs.settings import Settings, settings, variable
 from blocks import CONNECTORS
+from blocks.base import resources
 from deployments.deploy import deploy_all
 from deployments.prefect_client import prefect_answers
 
@@ -39,6 +41,25 @@ async def migrate_database(settings: Settings) -> str:
     """Our tables, under a lock that two bootstraps share."""
     await asyncio.to_thread(lambda: migrate.upgrade(owner_url(settings)))
     return "database: at the newest revision"
+
+
+async def begin_organization(settings: Settings) -> None:
+    """On our own database somebody has to be the first."""
+    if settings.embedded:
+        await organizations.ensure_first(owner_url(settings))
+
+
+async def connect_from_environment() -> list[str]:
+    """The default connections that the environment describes."""
+    lines = [await tasks.connections.connection_from_environment(slug) for slug in CONNECTORS]
+    return [line for line in lines if line]
+
+
+async def exchange_blocks(settings: Settings, client: PrefectClient) -> str:
+    """The environment's connections become blocks where there are none; blocks are copied here."""
+    made = [await tasks.connections.block_from_environment(slug) for slug in CONNECTORS]
+    copied = await tasks.connections.refresh_connections()
+    return "; ".join([line for line in made if line] + [f"blocks: {copied} copied"])
 
 
 async def create_work_pool(settings: Settings, client: PrefectClient) -> str:
@@ -95,6 +116,7 @@ async def crash_lost_runs(settings: Settings, client: PrefectClient) -> str:
 STEPS: list[Callable[[Settings, PrefectClient], Awaitable[str]]] = [
     create_work_pool,
     register_block_types,
+    exchange_blocks,
     crash_lost_runs,
     crash_silent_runs,
     register_deployments,
@@ -104,11 +126,16 @@ STEPS: list[Callable[[Settings, PrefectClient], Awaitable[str]]] = [
 async def bootstrap(settings: Settings) -> list[str]:
     """Everything, where there is a Prefect server; else the database alone."""
     said = [await migrate_database(settings)]
-    async with prefect_answers(settings) as answers:
-        if not answers:
-            return [*said, "prefect: no server answers; run `atlvs bootstrap` again when one does"]
-        async with get_client() as client:
-            said += [await step(settings, client) for step in STEPS]
+    await begin_organization(settings)
+    async with resources():
+        said += await connect_from_environment()
+        async with prefect_answers(settings) as answers:
+            if answers:
+                async with get_client() as client:
+                    said += [await step(settings, client) for step in STEPS]
+            else:
+                said.append("prefect: no server answers; run `atlvs bootstrap` again when one does")
+            said += await tasks.connections.prepare_connections()
     return [line for line in said if line]
 
 

@@ -50,18 +50,21 @@ class Child:
         return await self._listen()
 
     async def end(self, grace: float = 8) -> None:
-        """Ask it to end; whatever is left of it and its children after `grace` seconds is killed."""
+        """Ask it to end; whatever is left of it and its children after `grace` is killed."""
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         if self.pid and self._process:
             family = await asyncio.to_thread(_family, self.pid)
-            # A worker hands no signal to its flow runs, but waits for them: they are told here,
-            # and get to say that they crashed while the Prefect server still listens.
-            _signal([process for process in family if self.pid in (process.pid, process.ppid())])
+            # A worker that is told first kills its flow runs. Told before it, they get to say that
+            # they crashed while the Prefect server still listens.
+            children = [process for process in family if process.ppid() == self.pid]
+            _signal(children)
+            await asyncio.to_thread(psutil.wait_procs, children, grace / 2)
+            _signal(family[:1])
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), grace)
+                await asyncio.wait_for(self._process.wait(), grace / 2)
             _signal(family, signal.SIGKILL)
             await self._process.wait()
         if self._lines:

@@ -12,7 +12,7 @@ from typing import Any
 from prefect.artifacts import acreate_markdown_artifact
 
 from atlvs.records import Counts
-from blocks.base import Connector, release
+from blocks.base import Connector, resources
 
 COLUMNS = ("read", "created", "updated", "unchanged", "deleted", "failed")
 
@@ -83,16 +83,16 @@ class Report:
 async def reported(title: str, key: str) -> AsyncGenerator[Report]:
     """A report that is published however the run ends; then this process's connections are closed."""
     report = Report(title, key)
-    try:
-        yield report
-    except BaseException as error:
-        report.notes.append(f"Ended by {type(error).__name__}: {error}")
-        raise
-    finally:
-        await acreate_markdown_artifact(
-            key=key, markdown=report.markdown(), description=report.title
-        )
-        await release()
+    async with resources():
+        try:
+            yield report
+        except BaseException as error:
+            report.notes.append(f"Ended by {type(error).__name__}: {error}")
+            raise
+        finally:
+            await acreate_markdown_artifact(
+                key=key, markdown=report.markdown(), description=report.title
+            )
 
 
 def mask_email(email: str | None) -> str:

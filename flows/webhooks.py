@@ -1,5 +1,7 @@
 """Draining the inbox of webhooks, and replaying what is in it."""
 
+import asyncio
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Literal
 
@@ -10,6 +12,10 @@ from atlvs.db.inbox import Selection
 from flows.report import Report, reported
 from tasks.inbox import Drained, drain
 
+# The warm drainer starts the work itself, so that it neither waits for Prefect nor ends with it;
+# the flow run then shows it.
+work: ContextVar[asyncio.Task[Drained] | None] = ContextVar("work", default=None)
+
 
 @flow(name="webhooks-drain", persist_result=False)
 async def drain_webhooks(seconds: float = 20.0) -> dict[str, Any]:
@@ -19,7 +25,8 @@ async def drain_webhooks(seconds: float = 20.0) -> dict[str, Any]:
         seconds: How long to go on while there is something to do.
     """
     async with reported("Webhooks", "webhooks-drain") as report:
-        tell(report, await drain(seconds))
+        under_way = work.get()
+        tell(report, await (asyncio.shield(under_way) if under_way else drain(seconds)))
         return report.summary
 
 

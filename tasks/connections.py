@@ -1,12 +1,16 @@
 """Connections: copying blocks into sealed rows, taking them from the environment, checking them."""
 
+import importlib
+
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
+from pydantic import SecretStr
 
 from atlvs.db import connections
 from atlvs.db.organizations import the_organization
 from atlvs.errors import IntegrationError, Misconfigured
-from atlvs.records import Check, Finding
+from atlvs.records import Check, Connection, Finding
 from blocks import CONNECTORS
 from blocks.base import DEFAULT, Connector
 
@@ -44,6 +48,56 @@ async def connection_from_environment(slug: str) -> str | None:
     if await connections.find(slug, DEFAULT) is None:
         await connections.save(await the_organization(), slug, DEFAULT, {})
     return f"{slug}: connection {DEFAULT!r} takes fields from the environment."
+
+
+async def block_from_environment(slug: str) -> str | None:
+    """Show the environment's fields as a block in Prefect, unless there is one of that name already."""
+    kind, fields = CONNECTORS[slug], CONNECTORS[slug].from_environment()
+    found = await connections.find(slug, DEFAULT)
+    if not fields or found is None or DEFAULT in await block_names(kind):
+        return None
+    connection, stored = found
+    await kind(**{**stored, **fields}, organization=connection.org_id).asave(DEFAULT)
+    return f"{slug}: block {DEFAULT!r} made from the environment."
+
+
+async def prepare_connections() -> list[str]:
+    """Set up at each provider what its connections need, and keep what comes of it."""
+    lines: list[str] = []
+    for connection in await connections.every():
+        if connection.enabled and connection.provider in CONNECTORS:
+            lines.append(await _prepared(connection))
+    return [line for line in lines if line]
+
+
+async def _prepared(connection: Connection) -> str:
+    prepare = getattr(importlib.import_module(f"tasks.{connection.provider}"), "prepare", None)
+    if prepare is None:
+        return ""
+    try:
+        async with CONNECTORS[connection.provider].opened(connection.name) as connector:
+            done = await prepare.fn(connector)
+            if done.fields:
+                await keep_fields(connector, done.fields)
+    except (Misconfigured, IntegrationError) as error:
+        return f"{connection.provider} {connection.name}: {error}"
+    return done.line
+
+
+async def keep_fields(connector: Connector, fields: dict[str, str]) -> None:
+    """Add fields to a connection: to its sealed row, and to its block where Prefect answers."""
+    whose = connector.connection
+    await connections.save(
+        whose.org_id, whose.provider, whose.name, connector.stored_fields() | fields
+    )
+    try:
+        block = await type(connector).aload(whose.name)
+    except (ValueError, RuntimeError, httpx.HTTPError):
+        return  # no such block, or no server: the sealed row has it
+    for name, value in fields.items():
+        secret = isinstance(getattr(block, name), SecretStr) or getattr(block, name) is None
+        setattr(block, name, SecretStr(value) if secret else value)
+    await block.asave(whose.name, overwrite=True)
 
 
 async def check(slug: str, name: str = DEFAULT) -> Check:

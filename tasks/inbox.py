@@ -62,6 +62,16 @@ class Drained:
         """Events that were looked at."""
         return self.handled + self.ignored + self.postponed + self.failed
 
+    def add(self, other: "Drained") -> None:
+        """Add what another drain did."""
+        self.handled += other.handled
+        self.ignored += other.ignored
+        self.postponed += other.postponed
+        self.failed += other.failed
+        self.note(other.streams)
+        for reason, number in other.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + number
+
     def note(self, counts: dict[str, Counts]) -> None:
         """Add what a transaction did."""
         for stream, found in counts.items():
@@ -82,14 +92,19 @@ class Lane:
         return [event.id for event in self.events]
 
 
-async def drain(seconds: float = 20.0) -> Drained:
-    """Handle what waits, until nothing is due or the time is over. Never raises for one event."""
+async def drain(seconds: float = 20.0, begun: asyncio.Event | None = None) -> Drained:
+    """Handle what waits, until nothing is due or the time is over. Never raises for one event.
+
+    `begun` is set once there is something to do.
+    """
     drained, until = Drained(), monotonic() + seconds
     for slug in CONNECTORS:
         while monotonic() < until:
             claimed = await inbox.claim(slug, LANES)
             if not claimed:
                 break
+            if begun:
+                begun.set()
             checkpoint("drain.claimed")
             await _handle_claim(slug, claimed, drained)
     return drained

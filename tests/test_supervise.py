@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 import pytest
@@ -56,16 +57,65 @@ def nothing_is_left(up: Up) -> bool:
     return not leftovers.processes_of(told) and not embedded.running(up.settings.data_dir)
 
 
+async def state_of(up: Up, run: str) -> str | None:
+    async with client_of(up) as client:
+        return (await client.read_flow_run(UUID(run))).state_name
+
+
+def lifeline_of(up: Up) -> psutil.Process:
+    children = psutil.Process(up.process.pid).children()
+    return next(child for child in children if "deployments.lifeline" in child.cmdline())
+
+
 def engines(up: Up) -> list[psutil.Process]:
     return [p for p in leftovers.processes_of(up.told) if "prefect.engine" in p.cmdline()]
 
 
-async def test_one_life_after_the_other(home: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(home / "flows")
+def postmaster(up: Up) -> int:
+    return int((embedded.folder(up.settings.data_dir) / "postmaster.pid").read_text().split()[0])
 
-    # Ctrl-C while a run is under way: all ends in time, and the run says that it crashed.
-    up = Up(home, {"prefect", "web", "worker"}).ready()
-    first = await start_waiting_run(up)
+
+async def test_killed_and_started_again(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(home / "flows")
+    up = Up(home, {"prefect", "worker"}).ready()
+    second_one_is_refused(up)
+    await dead_parts_come_back(up)
+    lost = await start_waiting_run(up)
+    before = leftovers.processes_of(up.told)
+    assert len(before) >= 3
+    lifeline_of(up).kill()  # it cannot help
+    up.end(signal.SIGKILL)
+
+    up = Up(home, {"prefect", "worker"}).ready()
+    assert not [process for process in before if process.is_running()]
+    assert await state_of(up, lost) == "Crashed"
+    # The lost run's slot does not block its deployment: the next one starts.
+    lost = await start_waiting_run(up)
+    await ctrl_c_ends_all_in_time(up, lost)
+
+
+def second_one_is_refused(up: Up) -> None:
+    other = Up(up.home, {"prefect"})
+    assert other.process.wait(20) == 1
+    until(lambda: any("already runs" in line for line in other.lines), 5)
+    assert psutil.pid_exists(up.pid("prefect"))
+
+
+async def dead_parts_come_back(up: Up) -> None:
+    old = {part: up.pid(part) for part in ("worker", "prefect")}
+    for pid in (*old.values(), postmaster(up)):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: all(up.pid(part) != pid for part, pid in old.items()), 10, up)
+    until(lambda: any("postgres  | is gone" in line for line in up.lines), 10, up)
+    async with client_of(up) as client:
+        for _ in range(300):
+            if await client.api_healthcheck() is None:
+                return
+            await asyncio.sleep(0.1)
+    raise AssertionError("Prefect did not come back\n" + "\n".join(up.lines))
+
+
+async def ctrl_c_ends_all_in_time(up: Up, run: str) -> None:
     assert engines(up)
     began = time.monotonic()
     assert up.end(signal.SIGINT) == 0, up.lines
@@ -73,53 +123,13 @@ async def test_one_life_after_the_other(home: Path, monkeypatch: pytest.MonkeyPa
     assert nothing_is_left(up)
     assert not any("Traceback" in line for line in up.lines), up.lines
 
-    # Killed: its lifeline ends the rest, flow runs and PostgreSQL with it.
-    up = Up(home, {"prefect", "worker"}).ready()
-    async with client_of(up) as client:
-        assert (await client.read_flow_run(first)).state_name == "Crashed"  # pyright: ignore
-    second = await start_waiting_run(up)
+
+def test_killed_product_is_tidied_up_by_its_lifeline(home: Path):
+    up = Up(home, {"web"}).ready()
+    assert leftovers.processes_of(up.told)
+    assert embedded.running(up.settings.data_dir)
     up.end(signal.SIGKILL)
     until(lambda: nothing_is_left(up), 20)
-
-    # Killed, and started again before that could happen.
-    up = Up(home, {"prefect", "worker"}).ready()
-    async with client_of(up) as client:
-        assert (await client.read_flow_run(second)).state_name == "Crashed"  # pyright: ignore
-    third = await start_waiting_run(up)
-    before = leftovers.processes_of(up.told)
-    lifeline = next(
-        p for p in psutil.Process(up.process.pid).children() if "lifeline" in str(p.cmdline())
-    )
-    lifeline.kill()  # it cannot help
-    up.end(signal.SIGKILL)
-    assert len(before) >= 3
-
-    up = Up(home, {"prefect", "worker"}).ready()
-    assert not [process for process in before if process.is_running()]
-    async with client_of(up) as client:
-        assert (await client.read_flow_run(third)).state_name == "Crashed"  # pyright: ignore
-        # No slot of the killed run blocks its deployment.
-    await start_waiting_run(up)
-
-    # A second one on the same folder is refused, and harms nothing.
-    other = Up(home, {"prefect"})
-    assert other.process.wait(20) == 1
-    until(lambda: any("already runs" in line for line in other.lines), 5)
-    assert psutil.pid_exists(up.pid("prefect"))
-
-    # Parts that die come back.
-    for part in ("worker", "prefect"):
-        gone = up.pid(part)
-        os.kill(gone, signal.SIGKILL)
-        until(lambda part=part, gone=gone: up.pid(part) != gone, 10, up)
-    os.kill(
-        int((embedded.folder(up.settings.data_dir) / "postmaster.pid").read_text().split()[0]), 9
-    )
-    until(lambda: any("postgres  | is gone" in line for line in up.lines), 10, up)
-    until(lambda: embedded.running(up.settings.data_dir), 10, up)
-
-    assert up.end(signal.SIGTERM) == 0, up.lines
-    assert nothing_is_left(up)
 
 
 def test_taken_port_is_named(home: Path):

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+import psycopg
+
 from atlvs.db.engine import database
 from atlvs.errors import Misconfigured
 from atlvs.settings import settings
@@ -28,8 +30,6 @@ async def the_organization() -> UUID:
 
 async def ensure_first(owner_url: str) -> None:
     """On our own embedded database: an organization to begin with."""
-    import psycopg
-
     async with await psycopg.AsyncConnection.connect(owner_url, autocommit=True) as connection:
         await connection.execute(
             "insert into organizations (name, slug) select 'My organization', 'mine'"

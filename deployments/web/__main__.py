@@ -15,21 +15,31 @@ GRACE = 30  # seconds for accepted requests; the longest service call takes 25
 
 def main() -> int:
     """Serve on the address of the settings."""
-    # uvicorn finishes what it accepted, then raises the signal again: that is a clean end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        host, port = settings().listen_host, settings().listen_port
-        from deployments.web.app import create_app
-
-        app = create_app()
+        server = uvicorn.Server(configuration())
     except Misconfigured as error:
         sys.stderr.write(f"web: {error}\n")
         return 2
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # uvicorn has handlers of its own while it serves, and raises the signal again when it is done.
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    server.run()
+    return 0 if server.started else 1
+
+
+def configuration() -> uvicorn.Config:
+    """The application and how it is served."""
+    from deployments.web.app import create_app
+
+    return uvicorn.Config(
+        create_app(),
+        host=settings().listen_host,
+        port=settings().listen_port,
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -37,7 +47,6 @@ def main() -> int:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
     )
-    return 0
 
 
 if __name__ == "__main__":

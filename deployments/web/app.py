@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from atlvs.settings import settings
-from blocks.base import release
+from blocks.base import resources
 from deployments.web import refresh
 from deployments.web.asgi import Receive, Scope, Send
 from deployments.web.commits import GroupCommit
@@ -57,16 +57,16 @@ def create_app() -> FastAPI:
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Commit webhooks and keep sealed copies fresh for as long as the process serves."""
     assert isinstance(app, Web)  # noqa: S101
-    app.receiver.commits.start()
-    refreshing = asyncio.create_task(refresh.forever())
-    try:
-        yield
-    finally:
-        refreshing.cancel()
-        await asyncio.gather(refreshing, return_exceptions=True)
-        await app.receiver.commits.close()
-        await app.state.door.close()
-        await release()
+    async with resources():
+        app.receiver.start()
+        refreshing = asyncio.create_task(refresh.forever())
+        try:
+            yield
+        finally:
+            refreshing.cancel()
+            await asyncio.gather(refreshing, return_exceptions=True)
+            await app.receiver.close()
+            await app.state.door.close()
 
 
 def _watching(app: FastAPI) -> None:

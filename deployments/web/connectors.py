@@ -56,6 +56,13 @@ class Connectors:
         """Look everything up again: what we knew proved wrong."""
         self._looked.clear()
 
+    async def close(self) -> None:
+        """End the lookups under way."""
+        lookups = list(self._lookups.values())
+        for lookup in lookups:
+            lookup.cancel()
+        await asyncio.gather(*lookups, return_exceptions=True)
+
     def _lookup(self, key: Key) -> asyncio.Task[Connector | None]:
         """The one lookup of this name that is under way."""
         if key not in self._lookups:

@@ -2,6 +2,8 @@
 
 import logging
 import math
+import re
+import traceback
 from collections.abc import Mapping
 from uuid import uuid4
 
@@ -17,6 +19,7 @@ from atlvs.errors import (
 )
 
 logger = logging.getLogger(__name__)
+SECRETS = re.compile(r"(?i)\b(?:sk|rk|whsec|atlvs)_\w+|\b(?:bearer|basic) \S+")
 LATER = 5.0  # seconds, where an error does not say how long to wait
 STATUS_OF = {"resource_missing": 404, "idempotency_mismatch": 409}  # other refusals: 422
 
@@ -77,5 +80,6 @@ def failure_of(error: IntegrationError | Misconfigured) -> Failure:
 def unexpected(error: BaseException, doing: str) -> Failure:
     """A fault of ours: told by an id only, the rest is in the log."""
     fault = uuid4().hex[:12]
-    logger.error("%s failed (%s)", doing, fault, exc_info=error)
+    told = SECRETS.sub("(secret)", "".join(traceback.format_exception(error)))
+    logger.error("%s failed (%s)\n%s", doing, fault, told)
     return Failure(500, "internal", f"Something failed here; it is logged as {fault}.")

@@ -23,7 +23,10 @@ async def missing() -> list[str]:
         async with asyncio.timeout(PATIENCE):
             await connections.every("none")
     except TimeoutError:
-        found.append(f"The database did not answer within {PATIENCE:.0f} seconds.")
+        found.append(
+            f"The database did not answer within {PATIENCE:.0f} seconds. "
+            "Is it running, and was atlvs bootstrap run?"
+        )
     except Unavailable as error:
         found.append(error.message)
     except psycopg.errors.UndefinedTable:

@@ -44,6 +44,15 @@ class Receiver:
         self.max_bytes = max_bytes
         self._counters: dict[tuple[str, str], Any] = {}
 
+    def start(self) -> None:
+        """Begin to commit, in the running event loop."""
+        self.commits.start()
+
+    async def close(self) -> None:
+        """Commit what waits, then stop."""
+        await self.commits.close()
+        await self.connectors.close()
+
     def addressed(self, path: str) -> tuple[str, str] | None:
         """Provider and connection in a path; None when it is not one of ours."""
         found = ADDRESS.fullmatch(path)

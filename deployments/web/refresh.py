@@ -5,6 +5,8 @@ import importlib
 import importlib.util
 import logging
 
+from atlvs.settings import settings
+
 logger = logging.getLogger(__name__)
 
 EVERY = 30.0
@@ -13,7 +15,8 @@ PATIENCE = 20.0
 
 async def forever() -> None:
     """Copy blocks into sealed rows again and again; one log line for each change of state."""
-    if importlib.util.find_spec("tasks.connections") is None:
+    # Without an address Prefect would start a server of its own in here.
+    if not settings().prefect_api_url or importlib.util.find_spec("tasks.connections") is None:
         return
     refresh_connections = importlib.import_module("tasks.connections").refresh_connections
     state = "refreshed"

@@ -15,7 +15,7 @@ import orjson
 from deployments.sandbox.deliveries import Delivery, Sign
 from deployments.sandbox.stripe.account import Account
 from deployments.sandbox.stripe.fields import previous
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, encoded
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ def _send(account: Account, endpoint: Object, event: Object) -> None:
             kind=event["type"],
             key=event["id"],
             # Indented like the real ones: whoever verifies re-serialised JSON finds out.
-            body=orjson.dumps(shown, option=orjson.OPT_INDENT_2),
+            body=encoded(shown, orjson.OPT_INDENT_2),
             sign=_signer(account, endpoint["id"]),
             account=account.name,
             delivered=lambda: _delivered(account, event["id"]),

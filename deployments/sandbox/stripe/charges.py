@@ -17,6 +17,27 @@ DECLINES = {
 }
 
 
+# What a charge shows of the payment method.
+KEPT = {
+    "card": (
+        "brand",
+        "checks",
+        "country",
+        "exp_month",
+        "exp_year",
+        "fingerprint",
+        "funding",
+        "last4",
+    ),
+    "us_bank_account": (
+        "account_holder_type",
+        "account_type",
+        "bank_name",
+        "fingerprint",
+        "last4",
+        "routing_number",
+    ),
+}
 COPIED = (
     "amount",
     "currency",
@@ -103,39 +124,14 @@ def decline_message(code: str, decline_code: str | None) -> str:
 
 def _details(method: Object) -> dict[str, Any]:
     kind = method["type"]
-    if kind == "us_bank_account":
-        account = method["us_bank_account"]
-        kept = (
-            "account_holder_type",
-            "account_type",
-            "bank_name",
-            "fingerprint",
-            "last4",
-            "routing_number",
-        )
-        return {"type": kind, kind: {name: account[name] for name in kept}}
-    if kind != "card":
-        return {"type": kind, kind: {}}
-    card = method["card"]
-    kept = (
-        "brand",
-        "checks",
-        "country",
-        "exp_month",
-        "exp_year",
-        "fingerprint",
-        "funding",
-        "last4",
-    )
-    return {
-        "type": "card",
-        "card": {
-            **{name: card[name] for name in kept},
+    details = {name: method[kind][name] for name in KEPT.get(kind, ())}
+    if kind == "card":
+        details |= {
             "installments": None,
             "mandate": None,
-            "network": card["brand"],
+            "network": details["brand"],
             "network_transaction_id": "726108151410610",
             "three_d_secure": None,
             "wallet": None,
-        },
-    }
+        }
+    return {"type": kind, kind: details}

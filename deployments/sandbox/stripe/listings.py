@@ -105,8 +105,9 @@ LISTINGS: dict[str, Listing] = {
             "customer": "customer",
             "payment_intent": "payment_intent",
             "subscription": "subscription",
+            "status": "status",
         },
-        equal={"status": "status", "customer_details.email": "customer_details.email"},
+        equal={"customer_details.email": "customer_details.email"},
     ),
     "/v1/credit_notes": Listing(
         "credit_note", links={"customer": "customer", "invoice": "invoice"}
@@ -117,7 +118,12 @@ LISTINGS: dict[str, Listing] = {
     "/v1/disputes": Listing(
         "dispute", links={"charge": "charge", "payment_intent": "payment_intent"}
     ),
-    "/v1/events": Listing("event", special=event_conditions, horizon=event_horizon),
+    "/v1/events": Listing(
+        "event",
+        links={"type": "type", "types": "type"},
+        special=event_conditions,
+        horizon=event_horizon,
+    ),
     "/v1/invoice_payments": Listing(
         "invoice_payment",
         links={"invoice": "invoice", "payment.payment_intent": "payment.payment_intent"},
@@ -134,8 +140,9 @@ LISTINGS: dict[str, Listing] = {
         links={
             "customer": "customer",
             "subscription": "parent.subscription_details.subscription",
+            "status": "status",
         },
-        equal={"status": "status", "collection_method": "collection_method"},
+        equal={"collection_method": "collection_method"},
         ranges={"due_date": "due_date"},
     ),
     "/v1/payment_intents": Listing("payment_intent", links={"customer": "customer"}),

@@ -39,8 +39,8 @@ def list_objects(call: Call, listing: Listing, url: str) -> bytes:
     account, params = call.account, call.params
     table = account.tables[listing.kind]
     window = _window(call, listing)
-    links = {path: params[name] for name, path in listing.links.items() if name in params}
-    for value in links.values():
+    links = _links(listing, params)
+    for value in (each for values in links.values() for each in values):
         _check_exists(account, value, listing)
     page, more = table.page(window, links, _conditions(listing, params))
     if wanted := params.get("expand"):
@@ -76,6 +76,17 @@ def limit_of(params: Object) -> int:
             400, f"This value must be {least}.", code="parameter_invalid_integer", param="limit"
         )
     return limit
+
+
+def _links(listing: Listing, params: Object) -> dict[str, list[Any]]:
+    """The values that each indexed path may have; patterns are left to the conditions."""
+    links: dict[str, list[Any]] = {}
+    for name, path in listing.links.items():
+        given = at(params, name)
+        values = given if isinstance(given, list) else [given]
+        if given is not None and not any("*" in value for value in values):
+            links[path] = values
+    return links
 
 
 def _window(call: Call, listing: Listing) -> Window:

@@ -9,7 +9,7 @@ from deployments.sandbox.stripe.charges import declined
 from deployments.sandbox.stripe.charging import attempt, fail, new_intent, succeed
 from deployments.sandbox.stripe.collecting import intent_failed, intent_succeeded
 from deployments.sandbox.stripe.customers import create_customer
-from deployments.sandbox.stripe.errors import unexpected_state
+from deployments.sandbox.stripe.errors import Refused, unexpected_state
 from deployments.sandbox.stripe.fields import address, assign, merge_metadata
 from deployments.sandbox.stripe.payment_methods import attach_to, resolve
 from deployments.sandbox.stripe.subscriptions import create_subscription
@@ -24,6 +24,14 @@ INTENT_GIVEN = (
     "statement_descriptor_suffix",
     "transfer_group",
 )
+
+NOT_AUTHENTICATED = {
+    "code": "payment_intent_authentication_failure",
+    "doc_url": "https://stripe.com/docs/error-codes/payment-intent-authentication-failure",
+    "message": "We are unable to authenticate your payment method. Please choose a different "
+    "payment method and try again.",
+    "type": "invalid_request_error",
+}
 
 
 def pay_checkout(
@@ -40,10 +48,15 @@ def pay_checkout(
             f"This Checkout Session is {session['status']}.", "checkout_session_unexpected_state"
         )
     session = _with_customer(call, session, email, name)
-    if session["payment_status"] == "no_payment_required" and session["mode"] == "payment":
-        return _complete(call, session, {})
     if session["mode"] == "subscription":
-        return _subscribe(call, session, method)
+        try:
+            return _subscribe(call, session, method)
+        except Refused as refusal:
+            if refusal.status != 402:
+                raise
+            return session
+    if session["payment_status"] == "no_payment_required":
+        return _complete(call, session, {})
     return _pay(call, session, method)
 
 
@@ -88,24 +101,15 @@ def authenticate(call: Call, identifier: str, *, success: bool = True) -> Object
     if success:
         account.hidden[intent["payment_method"]] = {"behaviour": None}
         after = attempt(call, intent)
-        intent_succeeded(call, after) if after["status"] == "succeeded" else None
+        if after["status"] == "succeeded":
+            intent_succeeded(call, after)
         return after
-    code = "payment_intent_authentication_failure"
-    message = (
-        "We are unable to authenticate your payment method. Please choose a different payment "
-        "method and try again."
-    )
+    method = account.get("payment_method", intent["payment_method"])
     after = intent | {
         "status": "requires_payment_method",
         "next_action": None,
         "payment_method": None,
-        "last_payment_error": {
-            "code": code,
-            "doc_url": f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}",
-            "message": message,
-            "payment_method": account.get("payment_method", intent["payment_method"]),
-            "type": "invalid_request_error",
-        },
+        "last_payment_error": NOT_AUTHENTICATED | {"payment_method": method},
     }
     call.update(intent, after, "payment_intent.payment_failed")
     intent_failed(call, after)
@@ -140,6 +144,7 @@ def _subscribe(call: Call, session: Object, method: str) -> Object:
     """The subscription and its first invoice are made once the payment is in."""
     account = call.account
     known = account.hidden[session["id"]]
+    account.put(session)
     paying = attach_to(call, resolve(call, method)["id"], session["customer"])
     given: dict[str, Any] = {
         name: value

@@ -60,12 +60,12 @@ def resolve(call: Call, identifier: str, param: str = "payment_method") -> Objec
     account = call.account
     if identifier not in TEST_METHODS:
         return account.get("payment_method", identifier, param)
-    if account.livemode:
+    if account.livemode and call.request_id:
         raise missing("PaymentMethod", identifier, param, 400)
     last4, behaviour = TEST_METHODS[identifier]
     kind = "us_bank_account" if "usBankAccount" in identifier else "card"
     method = new_payment_method(account, kind, last4, BRANDS.get(identifier, "visa"))
-    account.hidden[method["id"]] = {"behaviour": behaviour}
+    account.hidden[method["id"]] = {"behaviour": behaviour, "name": identifier}
     return account.put(method)
 
 
@@ -82,6 +82,10 @@ def create_payment_method(call: Call) -> Object:
     else:
         number = str((card or {}).get("number") or (card or {}).get("account_number") or "4242")
         method = new_payment_method(call.account, kind, number[-4:])
+        behaviour = next(
+            (how for last4, how in TEST_METHODS.values() if last4 == number[-4:]), None
+        )
+        call.account.hidden[method["id"]] = {"behaviour": behaviour}
     _apply(method, params)
     return call.account.put(method)
 
@@ -106,7 +110,18 @@ def attach_to(call: Call, identifier: str, customer: str) -> Object:
         )
     if before["customer"] == customer:
         return before
+    _check_attaching(call, before)
     return call.update(before, before | {"customer": customer}, "payment_method.attached")
+
+
+def _check_attaching(call: Call, method: Object) -> None:
+    """Attaching tries the card; one test card fails only when it is charged."""
+    known = call.account.hidden.get(method["id"], {})
+    behaviour = known.get("behaviour")
+    if isinstance(behaviour, tuple) and known.get("name") != "pm_card_chargeCustomerFail":
+        code, decline_code = behaviour
+        more = {"decline_code": decline_code} if decline_code else {}
+        raise Refused(402, "Your card was declined.", kind="card_error", code=code, **more)
 
 
 def detach_payment_method(call: Call) -> Object:

@@ -157,7 +157,7 @@ class StripeSandbox(Provider):
         except BaseException:
             replays.forget(key)
             raise
-        replay.answer = answer
+        replay.answer = Answer(answer.status, bytes(memoryview(answer.body)), answer.headers)
         return answer
 
     async def _run(self, request: Request, found: Found, call: Call) -> Answer:

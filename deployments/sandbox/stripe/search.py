@@ -9,6 +9,8 @@ import base64
 import operator
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -52,12 +54,11 @@ Test = Callable[[Object], bool]
 
 def search(kind: str, call: Call) -> Object:
     params = call.params
-    fits = _parsed(kind, params["query"])
+    query = _parsed(kind, params["query"])
     limit, start = limit_of(params), _start(params.get("page"))
-    found = list(_indexed(call, kind, fits))
-    page = found[start : start + limit]
-    more = start + limit < len(found)
-    things = expanded(call.account, page, params.get("expand", []))
+    found = list(islice(_indexed(call, kind, query), start, start + limit + 1))
+    more = len(found) > limit
+    things = expanded(call.account, found[:limit], params.get("expand", []))
     plural = next(path for path, each in SEARCHED.items() if each == kind)
     return {
         "object": "search_result",
@@ -68,39 +69,59 @@ def search(kind: str, call: Call) -> Object:
     }
 
 
-def _indexed(call: Call, kind: str, fits: Test) -> Iterator[bytes]:
-    """What the index knows: objects as they were before the lag."""
+def _indexed(call: Call, kind: str, query: Query) -> Iterator[bytes]:
+    """What the index knows: objects that have not changed within the lag."""
     account = call.account
     table: Table = account.tables[kind]
     horizon = account.now() - account.search_lag
     for key in reversed(table.keys):
         identifier = table.ids[key]
-        seen = table.changed.get(identifier, 0) <= horizon
-        if key[0] <= horizon and seen and fits(orjson.loads(table.raw[identifier])):
-            yield table.raw[identifier]
+        raw = table.raw[identifier]
+        if max(key[0], table.changed.get(identifier, 0)) <= horizon and query.fits(raw):
+            yield raw
 
 
-def _parsed(kind: str, query: str) -> Test:
-    tests: list[Test] = []
+@dataclass(slots=True)
+class Query:
+    """`needles` are in the JSON of everything that can fit: looking for them costs little."""
+
+    tests: list[Test]
+    needles: list[bytes]
+    any_of: bool
+
+    def fits(self, raw: bytes) -> bool:
+        lowered = raw.lower() if self.needles else raw
+        if not all(needle in lowered for needle in self.needles):
+            return False
+        thing = orjson.loads(raw)
+        return (any if self.any_of else all)(test(thing) for test in self.tests)
+
+
+def _parsed(kind: str, text: str) -> Query:
+    clauses: list[re.Match[str]] = []
     joints: set[str] = set()
     place = 0
-    while place < len(query):
-        found = CLAUSE.match(query, place)
-        if found is None:
-            raise _refused(f"We were unable to parse your search query: {query}")
-        tests.append(_test(kind, found))
-        place = found.end()
-        if place < len(query):
-            joint = JOINT.match(query, place)
-            if joint is None:
-                raise _refused(f"We were unable to parse your search query: {query}")
-            joints.add((joint[1] or "AND").upper())
-            place = joint.end()
-    if not tests or len(joints) > 1:
+    while place < len(text):
+        found = CLAUSE.match(text, place)
+        joint = JOINT.match(text, found.end()) if found else None
+        if found is None or (joint is None and found.end() < len(text)):
+            raise _refused(f"We were unable to parse your search query: {text}")
+        clauses.append(found)
+        place = joint.end() if joint else found.end()
+        joints |= {(joint[1] or "AND").upper()} if joint else set()
+    if not clauses or len(joints) > 1:
         raise _refused("You cannot mix AND and OR in a search query.")
-    if "OR" in joints:
-        return lambda thing: any(test(thing) for test in tests)
-    return lambda thing: all(test(thing) for test in tests)
+    any_of = "OR" in joints
+    needles = [] if any_of else [n for n in map(_needle, clauses) if n]
+    return Query([_test(kind, each) for each in clauses], needles, any_of)
+
+
+def _needle(clause: re.Match[str]) -> bytes | None:
+    value = _value(clause["value"])
+    if clause["minus"] or clause["op"] not in (":", "~") or value is None:
+        return None
+    text = str(value).lower()
+    return orjson.dumps(text).strip(b'"') if text.isascii() else None
 
 
 def _test(kind: str, clause: re.Match[str]) -> Test:

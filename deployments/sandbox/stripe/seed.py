@@ -154,30 +154,19 @@ class Field:
 
     def _customer(self, number: int) -> Object:
         rng = self.rng
-        first, last, (city, state, zip_code) = (
-            rng.choice(FIRST), rng.choice(LAST), rng.choice(CITIES),
-        )  # fmt: skip
-        name = f"{first} {last}"
-        created = self.now - self._age()
-        customer = self.account.blank("customer", created=created)
-        where = {
-            "city": city,
-            "country": "US",
-            "line1": f"{100 + number % 900} Festival Way",
-            "line2": None,
-            "postal_code": zip_code,
-            "state": state,
-        }
+        first, last, show = rng.choice(FIRST), rng.choice(LAST), rng.choice(SHOWS)
+        name, where = f"{first} {last}", self._address(number)
+        customer = self.account.blank("customer", created=self.now - self._age())
         customer.update(
             address=where,
             currency=self.wanted["currency"],
-            description=f"Registered for {rng.choice(SHOWS)}",
+            description=f"Registered for {show}",
             email=f"{first}.{last}.{number}@example.com".lower(),
             individual_name=name,
             invoice_prefix=customer["id"][-8:].upper(),
             metadata={
                 "contact_id": f"contact-{number}",
-                "badge": rng.choice(SHOWS),
+                "badge": show,
                 "source": "registration",
                 "marketing_opt_in": "true" if number % 3 else "false",
                 **self.wanted["metadata"],
@@ -188,6 +177,17 @@ class Field:
             shipping={"address": where, "name": name, "phone": None},
         )
         return customer
+
+    def _address(self, number: int) -> Object:
+        city, state, postal_code = self.rng.choice(CITIES)
+        return {
+            "city": city,
+            "country": "US",
+            "line1": f"{100 + number % 900} Festival Way",
+            "line2": None,
+            "postal_code": postal_code,
+            "state": state,
+        }
 
     def _product(self, number: int) -> None:
         moment = self.now - self.wanted["days"] * DAY

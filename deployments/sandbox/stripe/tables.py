@@ -6,8 +6,9 @@ copy of their own.
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +32,13 @@ class Window:
 class Table:
     def __init__(self, indexed: Iterable[str] = ()) -> None:
         self.raw: dict[str, bytes] = {}
+        self.deleted: dict[str, bytes] = {}
+        self.changed: dict[str, int] = {}
+        # A key is (created, number): unique, and sorted it is the order of every list.
         self.keys: list[Key] = []
         self.ids: dict[Key, str] = {}
         self.key_of: dict[str, Key] = {}
-        self.deleted: dict[str, bytes] = {}
-        self.changed: dict[str, int] = {}
-        self.links: dict[str, dict[Any, dict[str, None]]] = {path: {} for path in indexed}
+        self.links: dict[str, dict[Any, list[Key]]] = {path: {} for path in indexed}
         self.number = 0
 
     def __len__(self) -> int:
@@ -67,30 +69,33 @@ class Table:
         key = self.key_of.pop(identifier)
         del self.ids[key]
         del self.keys[bisect_left(self.keys, key)]
-        self.deleted[identifier] = orjson.dumps(stub)
+        self.deleted[identifier] = encoded(stub)
 
     def linked(self, path: str, value: Any) -> list[Object]:
         """Every object whose `path` is `value`, newest first."""
-        found = self._by_link({path: value})
-        return [orjson.loads(self.raw[self.ids[key]]) for key in reversed(found)]
+        keys = self.links[path].get(value, [])
+        return [orjson.loads(self.raw[self.ids[key]]) for key in reversed(keys)]
 
     def all(self) -> list[Object]:
         """Newest first."""
-        return [orjson.loads(self.raw[self.ids[key]]) for key in reversed(self.keys)]
+        return [orjson.loads(raw) for raw in self.newest()]
+
+    def newest(self) -> Iterator[bytes]:
+        return (self.raw[self.ids[key]] for key in reversed(self.keys))
 
     def page(
         self,
         window: Window,
-        links: dict[str, Any],
+        links: dict[str, list[Any]],
         fits: Callable[[Object], bool] | None = None,
     ) -> tuple[list[bytes], bool]:
-        """Encoded objects, newest first, and whether the walk could go on."""
-        keys = self._by_link(links) if links else self.keys
-        start, end = bisect_left(keys, window.low), bisect_left(keys, window.high)
+        """Encoded objects, newest first, and whether the walk could go on.
+
+        `links` allows for each path some values.
+        """
         found: list[bytes] = []
-        places = range(start, end) if window.backwards else range(end - 1, start - 1, -1)
-        for place in places:
-            raw = self.raw[self.ids[keys[place]]]
+        for key in self._walk(window, links):
+            raw = self.raw[self.ids[key]]
             if fits is None or fits(orjson.loads(raw)):
                 found.append(raw)
                 if len(found) > window.limit:
@@ -98,10 +103,21 @@ class Table:
         page = found[: window.limit]
         return (page[::-1] if window.backwards else page), len(found) > window.limit
 
-    def _by_link(self, links: dict[str, Any]) -> list[Key]:
-        sets = [self.links[path].get(value, {}) for path, value in links.items()]
-        smallest = min(sets, key=len)
-        return sorted(self.key_of[i] for i in smallest if all(i in each for each in sets))
+    def _walk(self, window: Window, links: dict[str, list[Any]]) -> Iterator[Key]:
+        if not links:
+            return _span(self.keys, window)
+        path, values = min(links.items(), key=lambda link: self._size(*link))
+        spans = [_span(self.links[path].get(value, []), window) for value in values]
+        walk = heapq.merge(*spans, reverse=not window.backwards)
+        others = [
+            {key for value in wanted for key in self.links[other].get(value, [])}
+            for other, wanted in links.items()
+            if other != path
+        ]
+        return (key for key in walk if all(key in each for each in others))
+
+    def _size(self, path: str, values: list[Any]) -> int:
+        return sum(len(self.links[path].get(value, [])) for value in values)
 
     def _new_key(self, thing: Object) -> Key:
         self.number += 1
@@ -111,17 +127,28 @@ class Table:
         return key
 
     def _keep(self, identifier: str, thing: Object) -> None:
-        # What orjson returns holds on to a buffer of several kB; its copy does not.
-        self.raw[identifier] = bytes(memoryview(orjson.dumps(thing)))
+        self.raw[identifier] = encoded(thing)
         for path, values in self.links.items():
             if (value := at(thing, path)) is not None:
-                values.setdefault(value, {})[identifier] = None
+                insort(values.setdefault(value, []), self.key_of[identifier])
 
     def _unlink(self, identifier: str) -> None:
         old = orjson.loads(self.raw[identifier]) if self.links else {}
         for path, values in self.links.items():
             if (value := at(old, path)) is not None:
-                del values[value][identifier]
+                keys = values[value]
+                del keys[bisect_left(keys, self.key_of[identifier])]
+
+
+def encoded(thing: Any, option: int | None = None) -> bytes:
+    """JSON to keep: what orjson returns holds on to a buffer of several kB, its copy does not."""
+    return bytes(memoryview(orjson.dumps(thing, option=option)))
+
+
+def _span(keys: list[Key], window: Window) -> Iterator[Key]:
+    start, end = bisect_left(keys, window.low), bisect_left(keys, window.high)
+    places = range(start, end) if window.backwards else range(end - 1, start - 1, -1)
+    return (keys[place] for place in places)
 
 
 def at(thing: Any, path: str) -> Any:

@@ -1,0 +1,129 @@
+"""The warm drainer: handles webhooks within milliseconds of their arrival.
+
+PostgreSQL notifies it; it drains at once and lets a `webhooks-drain` flow run show what it does. The
+work never waits for Prefect: while the server is away or hangs, it goes on unrecorded, and what it
+did is told by the next run that can be recorded.
+"""
+
+import asyncio
+import logging
+import signal
+from time import monotonic
+
+import aiohttp
+from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES
+from prefect.settings.context import temporary_settings
+
+from atlvs.errors import IntegrationError, Misconfigured
+from atlvs.settings import settings
+from blocks.base import resources
+from blocks.wire import session
+from flows.webhooks import drain_webhooks, work
+from tasks.inbox import Drained, drain, wakeups
+
+log = logging.getLogger("atlvs.drainer")
+SWEEP = 15.0  # seconds: looks even when nobody told
+TOGETHER = 0.05  # waits so long for more of the same burst
+WINDOW = 10.0  # one flow run shows at most so much work
+BREAK = 30.0  # after a failed recording, this long without
+RECORDING = 60.0  # a recording that hangs longer is given up
+
+
+class Drainer:
+    """Drains when told, and records it when it can."""
+
+    def __init__(self) -> None:
+        self._recording: asyncio.Task[None] | None = None
+        self._closed_until = 0.0
+        self._untold: list[Drained] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until told to stop; a window under way is finished first."""
+        async with resources(), wakeups() as told:
+            stopping = asyncio.create_task(stop.wait())
+            while not stop.is_set():
+                telling = asyncio.create_task(told.wait())
+                await asyncio.wait(
+                    {telling, stopping}, timeout=SWEEP, return_when=asyncio.FIRST_COMPLETED
+                )
+                telling.cancel()
+                await asyncio.sleep(TOGETHER)
+                told.clear()
+                await self._window()
+            if self._recording:
+                await asyncio.wait({self._recording}, timeout=5)
+
+    async def _window(self) -> None:
+        begun = asyncio.Event()
+        under_way = asyncio.create_task(drain(WINDOW, begun))
+        beginning = asyncio.create_task(begun.wait())
+        await asyncio.wait({under_way, beginning}, return_when=asyncio.FIRST_COMPLETED)
+        beginning.cancel()
+        recorded = begun.is_set() and await self._can_record()
+        if recorded:
+            self._recording = asyncio.create_task(self._record(under_way))
+        try:
+            drained = await under_way
+        except (IntegrationError, Misconfigured) as error:
+            log.warning("Not drained: %s", error)
+            await asyncio.sleep(1)
+            return
+        if not recorded and drained.events:
+            self._untold.append(drained)
+
+    async def _can_record(self) -> bool:
+        if self._recording and not self._recording.done():
+            return False
+        if not settings().prefect_api_url or monotonic() < self._closed_until:
+            return False
+        if await _answers():
+            return True
+        self._closed_until = monotonic() + BREAK
+        return False
+
+    async def _record(self, under_way: asyncio.Task[Drained]) -> None:
+        untold, self._untold = self._untold, []
+        all_of_it = asyncio.create_task(_together(under_way, untold))
+        token = work.set(all_of_it)
+        try:
+            async with asyncio.timeout(WINDOW + RECORDING):
+                await drain_webhooks()
+        except Exception as error:  # noqa: BLE001  # recording must not stop the work
+            log.warning("A drain was not recorded in Prefect: %s", type(error).__name__)
+            self._untold = untold + self._untold
+            self._closed_until = monotonic() + BREAK
+        finally:
+            work.reset(token)
+
+
+async def _together(under_way: asyncio.Task[Drained], untold: list[Drained]) -> Drained:
+    total = Drained()
+    for drained in [*untold, await asyncio.shield(under_way)]:
+        total.add(drained)
+    return total
+
+
+async def _answers() -> bool:
+    """Whether the Prefect server is well; a hanging one must not hold anything up."""
+    try:
+        async with session().get(
+            f"{settings().prefect_api_url}/health", timeout=aiohttp.ClientTimeout(total=1)
+        ) as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+async def main() -> None:
+    """Drain until SIGTERM or Ctrl-C."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await Drainer().run(stop)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    with temporary_settings({PREFECT_API_REQUEST_TIMEOUT: 5, PREFECT_CLIENT_MAX_RETRIES: 1}):
+        asyncio.run(main())
