@@ -5,11 +5,12 @@ Exit 0 done, 1 failed, 2 wrong usage or configuration. One clear line on stderr 
 
 import sys
 
-import click
 import typer
 
 from atlvs.errors import IntegrationError, Misconfigured
 from deployments.commands import looking, running, setup, working
+
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer carries its own click
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,10 +31,9 @@ def run(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     try:
         done = app(arguments, standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (click.Abort, KeyboardInterrupt):
+    except UsageError as error:
+        return _failed(f"{error.format_message()} See: atlvs --help", 2)  # pyright: ignore
+    except (typer.Abort, KeyboardInterrupt):
         return _failed("Interrupted.", 1)
     except Misconfigured as error:
         return _failed(str(error), 2)

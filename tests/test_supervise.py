@@ -45,11 +45,15 @@ async def start_waiting_run(up: Up) -> str:
         await deploy_all(client, up.deployments)
         deployment = await client.read_deployment_by_name("slowly-wait/on-demand")
         run = await client.create_flow_run_from_deployment(deployment.id)
+        state = None
         for _ in range(300):
-            if (await client.read_flow_run(run.id)).state_name == "Running":
-                return str(run.id)
+            state = (await client.read_flow_run(run.id)).state
+            if state and (state.is_running() or state.is_final()):
+                break
             await asyncio.sleep(0.1)
-    raise AssertionError("the run did not start\n" + "\n".join(up.lines))
+    assert state, up.lines
+    assert state.is_running(), (state, up.lines)
+    return str(run.id)
 
 
 def nothing_is_left(up: Up) -> bool:

@@ -62,6 +62,7 @@ def serve(
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=0,
+        timeout_keep_alive=75,
     )
     logging.getLogger("uvicorn.error").addFilter(_unhurried)
     listener = socket.create_server((host, port), backlog=1024)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from prefect import flow
@@ -16,7 +17,13 @@ from flows.webhooks import tell
 from tasks.inbox import drain
 from tasks.stripe import feed
 from tasks.stripe.feed import FeedRead
-from tasks.stripe.pages import STREAMS, bind_account, read_stream, settle_vanished
+from tasks.stripe.pages import (
+    STREAMS,
+    bind_account,
+    compare_stream,
+    read_stream,
+    settle_vanished,
+)
 
 Connection = Annotated[
     str, Field(title="Connection", description="Name of the saved Stripe connection.")
@@ -43,6 +50,7 @@ async def full_sync(
     connection: Connection = "default",
     only: list[Kind] | None = None,
     allow_deletes: bool = False,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Read everything in Stripe and make our copy equal to it.
 
@@ -50,35 +58,43 @@ async def full_sync(
         connection: Name of the saved Stripe connection.
         only: Kinds of records to read; all of them when left empty.
         allow_deletes: Accept that a large share of the records has vanished in Stripe.
+        dry_run: Read and compare, and store nothing.
     """
     async with reported("Stripe full sync", f"stripe-full-sync-{connection}") as report:
         async with Stripe.opened(connection) as stripe, alone(stripe, "full"):
-            await read_everything(stripe, report, only or list(STREAMS), allow_deletes)
+            if dry_run:
+                await compare_everything(stripe, report, only or list(STREAMS))
+            else:
+                await read_everything(stripe, report, only or list(STREAMS), allow_deletes)
         return report.summary
 
 
 @flow(name="stripe-incremental-sync", persist_result=False)
-async def incremental_sync(connection: Connection = "default") -> dict[str, Any]:
+async def incremental_sync(
+    connection: Connection = "default",
+    since: datetime | None = None,
+    dry_run: bool = False,
+) -> dict[str, Any]:
     """Bring everything that changed in Stripe since the last run, and that no webhook brought.
 
     Args:
         connection: Name of the saved Stripe connection.
+        since: Read the changes from this time on, at most 28 days back; empty for the last run.
+        dry_run: Count what would be brought, and store nothing.
     """
     async with reported(
         "Stripe incremental sync", f"stripe-incremental-sync-{connection}"
     ) as report:
         async with Stripe.opened(connection) as stripe, alone(stripe, "incremental"):
-            since = await feed.events_since(stripe)
-            found = await feed.read_feed(stripe, since) if since else None
-            if found is None or found.too_much:
+            begin = await feed.events_since(stripe, since)
+            found = await feed.read_feed(stripe, begin, dry_run) if begin else None
+            if (found is None or found.too_much) and not dry_run:
                 report.notes.append(why_full(found))
                 async with alone(stripe, "full"):
                     await read_everything(stripe, report, list(STREAMS), allow_deletes=False)
-            else:
-                report.facts |= {
-                    "events read": found.read,
-                    "events not yet in the inbox": found.new,
-                }
+            elif found:
+                report.facts |= {"events read": found.read, "events not in the inbox": found.new}
+            if found and not dry_run:
                 tell(report, await drain(120.0))
             report.calls_of(stripe)
         return report.summary
@@ -98,9 +114,18 @@ async def read_everything(
         vanished = await settle_vanished(sync, kind, allow_deletes)
         report.count(kind, vanished.counts)
         held += vanished.notes
-    await feed.start_feed(stripe, sync.started_at)
+    if set(kinds) == set(STREAMS):
+        await feed.start_feed(stripe, sync.started_at)
     await syncs.end(sync, "held" if held else "done", " ".join(held) or None)
     report.notes += held
+    report.calls_of(stripe)
+
+
+async def compare_everything(stripe: Stripe, report: Report, kinds: list[str]) -> None:
+    """The same reading, of which nothing is kept."""
+    report.notes.append("A dry run: nothing was stored.")
+    for kind in kinds:
+        report.count(kind, await compare_stream(stripe, kind))
     report.calls_of(stripe)
 
 

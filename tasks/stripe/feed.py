@@ -33,17 +33,18 @@ class FeedRead:
 
 
 @call("stripe")
-async def events_since(connection: Stripe) -> datetime | None:
+async def events_since(connection: Stripe, wanted: datetime | None = None) -> datetime | None:
     """Where the next reading begins; None when only a full sync can close the gap."""
     position = await syncs.read_cursor(connection.connection, CURSOR)
-    if position is None:
+    if position is None and wanted is None:
         return None
-    since = datetime.fromtimestamp(position["created"], UTC)
+    since = wanted or datetime.fromtimestamp(position["created"], UTC)
+    since = since.replace(tzinfo=since.tzinfo or UTC)
     return since if since > await database().now() - HORIZON else None
 
 
 @call("stripe")
-async def read_feed(connection: Stripe, since: datetime) -> FeedRead:
+async def read_feed(connection: Stripe, since: datetime, dry_run: bool = False) -> FeedRead:
     """Put the events since then into the inbox; the cursor moves with the last page."""
     whose = connection.connection
     began = await database().now()
@@ -59,6 +60,8 @@ async def read_feed(connection: Stripe, since: datetime) -> FeedRead:
             new += await inbox.insert(tx, [(whose, event) for event in events])
             if last:
                 await syncs.move_cursor(tx, whose, CURSOR, {"created": newest})
+            if dry_run:
+                await tx.rollback()
         if last:
             return FeedRead(read, new)
         if read >= MOST_EVENTS:

@@ -88,6 +88,7 @@ class Sweep:
     connection: Stripe
     sync: Sync
     stream: Stream
+    keeps: bool = True  # False: a dry run, each chunk is rolled back
     counts: Counts = field(default_factory=Counts)
     readers: list[Reader] = field(default_factory=list)
     _rows: list[Row] = field(default_factory=list)
@@ -217,7 +218,7 @@ class Sweep:
             for one in self.readers
             if one.left
         ]
-        vanished = self._complete_pieces() if self.stream.may_vanish else []
+        vanished = self._complete_pieces() if self.stream.may_vanish and self.keeps else []
         done = replace(self.counts, skipped=dict(self.counts.skipped))
         whose, kind = self.connection.connection, self.stream.kind
         checkpoint("sync.before-save")
@@ -225,11 +226,14 @@ class Sweep:
             whose.org_id, source="stripe", events_since=whose.created_at
         ) as tx:
             stored = await store(tx, whose, {kind: rows})
-            for since, until, seen in vanished:
-                await syncs.note_missing(tx, self.sync, kind, MIRRORS[kind], since, until, seen)
             counts = replace(stored[kind], read=0)  # counted when read
             done += counts
-            await syncs.save_progress(tx, self.sync, kind, left, done, complete=complete)
+            for since, until, seen in vanished:
+                await syncs.note_missing(tx, self.sync, kind, MIRRORS[kind], since, until, seen)
+            if self.keeps:
+                await syncs.save_progress(tx, self.sync, kind, left, done, complete=complete)
+            else:
+                await tx.rollback()
             checkpoint("sync.in-save")
         self.counts += counts
         self.readers = [one for one in self.readers if one.left]
@@ -271,6 +275,13 @@ async def read_stream(connection: Stripe, sync: Sync, kind: str) -> Counts:
     if sync.finished(kind):
         return syncs.counts_of(sync, kind)
     return await Sweep(connection, sync, STREAMS[kind]).run()
+
+
+@task(name="stripe.compare_stream", task_run_name="compare {kind}", cache_policy=NO_CACHE)
+async def compare_stream(connection: Stripe, kind: str) -> Counts:
+    """Read one kind of record whole and tell what storing it would change."""
+    unkept = Sync(uuid4(), connection.connection, await database().now(), {}, resumed=False)
+    return await Sweep(connection, unkept, STREAMS[kind], keeps=False).run()
 
 
 async def settle_vanished(sync: Sync, kind: str, allow_deletes: bool) -> Vanished:

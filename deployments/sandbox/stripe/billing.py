@@ -6,7 +6,6 @@ https://docs.stripe.com/invoicing/overview
 
 from __future__ import annotations
 
-import copy
 from decimal import Decimal
 
 from deployments.sandbox.stripe.account import Account
@@ -14,7 +13,7 @@ from deployments.sandbox.stripe.call import Call
 from deployments.sandbox.stripe.charging import new_intent
 from deployments.sandbox.stripe.errors import unexpected_state
 from deployments.sandbox.stripe.lists import list_of
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 DAY = 86_400
 SHOWN_LINES = 10
@@ -65,7 +64,7 @@ def set_lines(account: Account, invoice: Object, lines: list[Object]) -> Object:
 
 
 def lines_of(account: Account, invoice: Object) -> list[Object]:
-    return copy.deepcopy(account.hidden[invoice["id"]]["lines"])
+    return copied(account.hidden[invoice["id"]]["lines"])
 
 
 def require_draft(invoice: Object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import hmac
 import time
@@ -50,7 +49,7 @@ class Call:
         event = account.blank(
             "event",
             api_version=account.api_version,
-            data={"object": copy.deepcopy(thing)},
+            data={"object": thing},
             pending_webhooks=len(endpoints),
             request={"id": self.request_id, "idempotency_key": self.idempotency_key},
             type=kind,

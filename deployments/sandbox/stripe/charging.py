@@ -7,7 +7,6 @@ https://docs.stripe.com/payments/paymentintents/lifecycle
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from deployments.sandbox.stripe.account import Account
@@ -20,7 +19,7 @@ from deployments.sandbox.stripe.charges import (
     settled,
 )
 from deployments.sandbox.stripe.payment_methods import ACTION, ASYNC, behaviour_of
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 
 def new_intent(account: Account, amount: int, currency: str, customer: str | None) -> Object:
@@ -41,7 +40,7 @@ def attempt(
     account = call.account
     method = account.get("payment_method", before["payment_method"])
     behaviour: Any = decline or behaviour_of(account, method["id"])
-    intent = copy.deepcopy(before)
+    intent = copied(before)
     intent.update(last_payment_error=None, next_action=None)
     if behaviour == ACTION and may_act:
         return _ask(call, intent, return_url)

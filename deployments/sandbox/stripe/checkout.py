@@ -6,8 +6,6 @@ exists only after the payment. https://docs.stripe.com/api/checkout/sessions
 
 from __future__ import annotations
 
-import copy
-
 from deployments.sandbox.stripe.account import Account
 from deployments.sandbox.stripe.billing import times
 from deployments.sandbox.stripe.call import Call
@@ -16,7 +14,7 @@ from deployments.sandbox.stripe.fields import assign, merge_metadata, no_more_th
 from deployments.sandbox.stripe.lists import page_of
 from deployments.sandbox.stripe.money import check_amount, check_currency
 from deployments.sandbox.stripe.products import new_product, price_from
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 DAY = 86_400
 HALF_AN_HOUR = 1_800
@@ -68,7 +66,7 @@ def create_session(call: Call) -> Object:
 
 
 def update_session(call: Call) -> Object:
-    session = copy.deepcopy(call.account.get("checkout.session", call.path["session"]))
+    session = copied(call.account.get("checkout.session", call.path["session"]))
     merge_metadata(session, call.params)
     return call.account.put(session)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-
 from deployments.sandbox.stripe.call import Call
 from deployments.sandbox.stripe.errors import Refused
 from deployments.sandbox.stripe.fields import address, assign, merge_metadata
 from deployments.sandbox.stripe.payment_methods import attach_to
 from deployments.sandbox.stripe.subscription_states import end_subscription
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 GIVEN = (
     "balance",
@@ -40,7 +38,7 @@ def create_customer(call: Call) -> Object:
 
 def update_customer(call: Call) -> Object:
     before = call.account.get("customer", call.path["customer"])
-    after = copy.deepcopy(before)
+    after = copied(before)
     _apply(call, after)
     return call.update(before, after, "customer.updated")
 

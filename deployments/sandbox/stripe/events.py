@@ -5,7 +5,6 @@ https://docs.stripe.com/api/events · https://docs.stripe.com/api/webhook_endpoi
 
 from __future__ import annotations
 
-import copy
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
@@ -14,7 +13,7 @@ from deployments.sandbox.stripe.call import Call
 from deployments.sandbox.stripe.errors import Refused, missing
 from deployments.sandbox.stripe.fields import assign, merge_metadata, no_more_than_one
 from deployments.sandbox.stripe.lists import Fits
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 KEPT = 30 * 86_400
 
@@ -65,7 +64,7 @@ def create_webhook_endpoint(call: Call) -> Object:
 
 def update_webhook_endpoint(call: Call) -> Object:
     params = call.params
-    endpoint = copy.deepcopy(call.account.get("webhook_endpoint", call.path["webhook_endpoint"]))
+    endpoint = copied(call.account.get("webhook_endpoint", call.path["webhook_endpoint"]))
     if "url" in params:
         _check_url(call.account, params["url"])
     if "enabled_events" in params:

@@ -5,8 +5,6 @@ https://docs.stripe.com/api/invoiceitems · https://docs.stripe.com/api/invoice-
 
 from __future__ import annotations
 
-import copy
-
 from deployments.sandbox.stripe.account import Account
 from deployments.sandbox.stripe.billing import (
     lines_of,
@@ -21,7 +19,7 @@ from deployments.sandbox.stripe.fields import assign, merge_metadata, no_more_th
 from deployments.sandbox.stripe.lists import page_of
 from deployments.sandbox.stripe.money import check_currency
 from deployments.sandbox.stripe.products import new_product, price_from
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 GIVEN = ("description", "discountable", "period")
 COPIED = (
@@ -65,7 +63,7 @@ def update_invoice_item(call: Call) -> Object:
     invoice = account.get("invoice", before["invoice"]) if before["invoice"] else None
     if invoice:
         require_draft(invoice)
-    after = copy.deepcopy(before)
+    after = copied(before)
     _apply(call, after, call.params, new=False)
     account.put(after)
     if invoice:
@@ -88,7 +86,7 @@ def add_lines(call: Call) -> Object:
     account = call.account
     before = account.get("invoice", call.path["invoice"])
     require_draft(before)
-    after = copy.deepcopy(before)
+    after = copied(before)
     lines = lines_of(account, before)
     for given in call.params["lines"]:
         if identifier := given.get("invoice_item"):
@@ -107,7 +105,7 @@ def update_lines(call: Call) -> Object:
     account = call.account
     before = account.get("invoice", call.path["invoice"])
     require_draft(before)
-    after = copy.deepcopy(before)
+    after = copied(before)
     lines = lines_of(account, before)
     for given in call.params["lines"]:
         place = _place(lines, given["id"])
@@ -131,7 +129,7 @@ def remove_lines(call: Call) -> Object:
             _delete(call, item)
         else:
             account.put(item | {"invoice": None})
-    after = set_lines(account, copy.deepcopy(before), lines)
+    after = set_lines(account, copied(before), lines)
     return call.update(before, after, "invoice.updated")
 
 
@@ -214,7 +212,7 @@ def _name_of(account: Account, price: Object) -> str | None:
 def _put_on(call: Call, item: Object, before: Object) -> None:
     account = call.account
     item = account.put(item | {"invoice": before["id"]})
-    after = copy.deepcopy(before)
+    after = copied(before)
     lines = [*lines_of(account, before), line_of(account, before, item)]
     call.update(before, set_lines(account, after, lines), "invoice.updated")
 
@@ -224,7 +222,7 @@ def _replace_line(call: Call, before: Object, item: Object, line: Object | None)
     lines = lines_of(account, before)
     place = next(n for n, each in enumerate(lines) if _item_of(each) == item["id"])
     lines[place : place + 1] = [line | {"id": lines[place]["id"]}] if line else []
-    after = set_lines(account, copy.deepcopy(before), lines)
+    after = set_lines(account, copied(before), lines)
     call.update(before, after, "invoice.updated")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from deployments.sandbox.stripe.account import Account
 from deployments.sandbox.stripe.billing import (
     default_payment,
@@ -22,7 +20,7 @@ from deployments.sandbox.stripe.invoice_items import line_of
 from deployments.sandbox.stripe.money import check_currency
 from deployments.sandbox.stripe.payment_intents import declined_error
 from deployments.sandbox.stripe.payment_methods import resolve
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 GIVEN = (
     "auto_advance",
@@ -62,7 +60,7 @@ def update_invoice(call: Call) -> Object:
     before = call.account.get("invoice", call.path["invoice"])
     if call.params.keys() - LATER:
         require_draft(before)
-    after = copy.deepcopy(before)
+    after = copied(before)
     _apply(call, after)
     return call.update(before, after, "invoice.updated")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from deployments.sandbox.stripe.call import Call
 from deployments.sandbox.stripe.charges import settled
 from deployments.sandbox.stripe.charging import attempt, new_intent
@@ -12,7 +10,7 @@ from deployments.sandbox.stripe.errors import Refused, unexpected_state
 from deployments.sandbox.stripe.fields import assign, merge_metadata
 from deployments.sandbox.stripe.money import check_amount, check_currency
 from deployments.sandbox.stripe.payment_methods import attach_to, resolve
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 PLAIN = (
     "allowed_payment_method_types",
@@ -60,7 +58,7 @@ def update_payment_intent(call: Call) -> Object:
     fixed = {"amount", "currency", "payment_method", "capture_method"} & call.params.keys()
     if fixed and before["status"] not in OPEN:
         raise _wrong_state(before, "update", f"{sorted(fixed)[0]} on")
-    after = copy.deepcopy(before)
+    after = copied(before)
     if "currency" in call.params:
         after["currency"] = check_currency(call.params["currency"])
     if "amount" in call.params:

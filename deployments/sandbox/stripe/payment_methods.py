@@ -5,7 +5,6 @@ https://docs.stripe.com/api/payment_methods · https://docs.stripe.com/testing
 
 from __future__ import annotations
 
-import copy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +12,7 @@ from deployments.sandbox.stripe.account import Account
 from deployments.sandbox.stripe.call import Call
 from deployments.sandbox.stripe.errors import Refused, missing
 from deployments.sandbox.stripe.fields import address, assign, merge_metadata
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 # How a charge ends: None succeeds; a card error code and decline code; or a step to take first.
 ACTION, ASYNC = "action", "async"
@@ -141,7 +140,7 @@ def detach_payment_method(call: Call) -> Object:
 
 def update_payment_method(call: Call) -> Object:
     before = call.account.get("payment_method", call.path["payment_method"])
-    after = copy.deepcopy(before)
+    after = copied(before)
     _apply(after, call.params)
     return call.update(before, after, "payment_method.updated")
 

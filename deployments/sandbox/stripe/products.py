@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from decimal import Decimal
 
 from deployments.sandbox.stripe.account import Account
@@ -10,7 +9,7 @@ from deployments.sandbox.stripe.call import Call
 from deployments.sandbox.stripe.errors import Refused, required
 from deployments.sandbox.stripe.fields import assign, merge_metadata, no_more_than_one
 from deployments.sandbox.stripe.money import check_currency
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 PRODUCT_GIVEN = (
     "active",
@@ -66,7 +65,7 @@ def create_product(call: Call) -> Object:
 def update_product(call: Call) -> Object:
     account, params = call.account, call.params
     before = account.get("product", call.path["id"])
-    after = copy.deepcopy(before)
+    after = copied(before)
     assign(after, params, PRODUCT_GIVEN)
     merge_metadata(after, params)
     if "default_price" in params:
@@ -108,7 +107,7 @@ def create_price(call: Call) -> Object:
 
 def update_price(call: Call) -> Object:
     before = call.account.get("price", call.path["price"])
-    after = copy.deepcopy(before)
+    after = copied(before)
     assign(after, call.params, PRICE_GIVEN)
     merge_metadata(after, call.params)
     return call.update(before, after, "price.updated")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-
 from deployments.sandbox.stripe.account import Account
 from deployments.sandbox.stripe.balance import new_transaction, post
 from deployments.sandbox.stripe.call import Call
 from deployments.sandbox.stripe.errors import Refused, required, unexpected_state
 from deployments.sandbox.stripe.fields import merge_metadata, no_more_than_one
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 UPDATED = ("refund.updated", "charge.refund.updated")
 
@@ -51,7 +49,7 @@ def create_refund(call: Call) -> Object:
 
 def update_refund(call: Call) -> Object:
     before = call.account.get("refund", call.path["refund"])
-    after = copy.deepcopy(before)
+    after = copied(before)
     merge_metadata(after, call.params)
     return call.update(before, after, *UPDATED)
 

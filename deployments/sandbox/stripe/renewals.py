@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from deployments.sandbox.stripe.account import Account
@@ -23,7 +22,7 @@ from deployments.sandbox.stripe.subscription_states import (
     ends_at,
     period_end,
 )
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 HOUR = 3_600
 INCOMPLETE_FOR = 23 * HOUR
@@ -63,7 +62,7 @@ def renew(call: Call, identifier: str, decline: Any = None) -> Object:
     before = account.get("subscription", identifier)
     if before["cancel_at_period_end"]:
         return end_subscription(call, before)
-    after = copy.deepcopy(before)
+    after = copied(before)
     for item in after["items"]["data"]:
         start = item["current_period_end"]
         item["current_period_start"] = start

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from deployments.sandbox.stripe.account import Account
 from deployments.sandbox.stripe.billing import DAY, default_payment
 from deployments.sandbox.stripe.call import Call
@@ -23,7 +21,7 @@ from deployments.sandbox.stripe.subscription_states import (
     new_subscription,
     plan_of,
 )
-from deployments.sandbox.stripe.tables import Object
+from deployments.sandbox.stripe.tables import Object, copied
 
 GIVEN = (
     "cancel_at_period_end",
@@ -86,7 +84,7 @@ def update_subscription(call: Call) -> Object:
             "A canceled subscription can only update its cancellation_details and metadata.",
             "resource_missing",
         )
-    after = copy.deepcopy(before)
+    after = copied(before)
     _apply(call, after)
     for at, given in enumerate(params.get("items", [])):
         _change_item(call, after, given, at)

@@ -145,6 +145,11 @@ def encoded(thing: Any, option: int | None = None) -> bytes:
     return bytes(memoryview(orjson.dumps(thing, option=option)))
 
 
+def copied(thing: Any) -> Any:
+    """A copy all the way down."""
+    return orjson.loads(orjson.dumps(thing))
+
+
 def _span(keys: list[Key], window: Window) -> Iterator[Key]:
     start, end = bisect_left(keys, window.low), bisect_left(keys, window.high)
     places = range(start, end) if window.backwards else range(end - 1, start - 1, -1)
