@@ -64,6 +64,12 @@ def settings() -> Settings:
         raise Misconfigured(f"The environment cannot be read: {error}") from error
 
 
+def set_variables(**values: str) -> None:
+    """Change the process's environment, for itself and its children (the demo does)."""
+    os.environ.update(values)
+    settings.cache_clear()
+
+
 def variable(name: str) -> str | None:
     """One variable of the environment; empty counts as unset."""
     return os.environ.get(name) or None

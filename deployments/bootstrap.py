@@ -58,8 +58,8 @@ async def connect_from_environment() -> list[str]:
 async def exchange_blocks(settings: Settings, client: PrefectClient) -> str:
     """The environment's connections become blocks where there are none; blocks are copied here."""
     made = [await tasks.connections.block_from_environment(slug) for slug in CONNECTORS]
-    copied = await tasks.connections.refresh_connections()
-    return "; ".join([line for line in made if line] + [f"blocks: {copied} copied"])
+    problems = await tasks.connections.refresh_connections()
+    return "; ".join([line for line in made if line] + (problems or ["blocks: taken over"]))
 
 
 async def create_work_pool(settings: Settings, client: PrefectClient) -> str:

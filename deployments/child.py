@@ -28,7 +28,7 @@ class Child:
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=20))
     _process: asyncio.subprocess.Process | None = None
     _task: asyncio.Task[None] | None = None
-    _lines: asyncio.Task[None] | None = None
+    _readers: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def pid(self) -> int | None:
@@ -53,9 +53,8 @@ class Child:
         """Ask it to end; whatever is left of it and its children after `grace` is killed."""
         if self._task:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        if self.pid and self._process:
+            await asyncio.wait([self._task])
+        if self.pid:
             family = await asyncio.to_thread(_family, self.pid)
             # A worker that is told first kills its flow runs. Told before it, they get to say that
             # they crashed while the Prefect server still listens.
@@ -64,11 +63,11 @@ class Child:
             await asyncio.to_thread(psutil.wait_procs, children, grace / 2)
             _signal(family[:1])
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), grace / 2)
+                await asyncio.wait_for(self._exit(), grace / 2)
             _signal(family, signal.SIGKILL)
-            await self._process.wait()
-        if self._lines:
-            self._lines.cancel()
+            await self._exit()
+        for reader in self._readers:
+            reader.cancel()
 
     async def _keep(self) -> None:
         pause = 0.5
@@ -97,12 +96,19 @@ class Child:
         process = self._process
         if not process or not process.stdout:
             raise RuntimeError(f"{self.name} was not started.")
-        # A grandchild may hold the pipe open after the child's end: that must not delay a restart.
-        self._lines = asyncio.create_task(self._pass_on(process.stdout))
-        status = await process.wait()
-        await asyncio.wait([self._lines], timeout=1)
-        self._lines.cancel()
+        reader = asyncio.create_task(self._pass_on(process.stdout))
+        self._readers.add(reader)
+        reader.add_done_callback(self._readers.discard)
+        status = await self._exit()
+        # Of the last lines. A flow run that outlives its worker goes on being read.
+        await asyncio.wait([reader], timeout=1)
         return status
+
+    async def _exit(self) -> int:
+        """The process's status. `Process.wait` would wait for grandchildren to close the pipe."""
+        while self._process and self._process.returncode is None:
+            await asyncio.sleep(0.1)
+        return (self._process and self._process.returncode) or 0
 
     async def _pass_on(self, output: asyncio.StreamReader) -> None:
         while line := await _line(output):

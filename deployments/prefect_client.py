@@ -1,5 +1,6 @@
 """Talking to the Prefect server from a process of ours."""
 
+import logging
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -45,3 +46,11 @@ async def prefect_answers(settings: Settings) -> AsyncGenerator[bool]:
         async with get_client() as client:
             answers = await client.api_healthcheck() is None
         yield answers
+
+
+def quiet_console() -> None:
+    """Prefect's own lines stay in its pages; the console shows what went wrong."""
+    for name in list(logging.Logger.manager.loggerDict):
+        if name.startswith("prefect"):
+            for handler in logging.getLogger(name).handlers:
+                handler.setLevel(max(handler.level, logging.WARNING))

@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "bootstrap": [sys.executable, "-m", "deployments.bootstrap"],
     "web": [sys.executable, "-m", "deployments.web"],
     "worker": [sys.executable, "-m", "prefect", "--no-prompt", "worker", "start"]
-    + ["--pool", "atlvs", "--type", "process", "--name", "atlvs up"],
+    + ["--pool", "atlvs", "--type", "process", "--name", "atlvs up", "--limit", "10"],
     "drainer": [sys.executable, "-m", "deployments.drainer"],
 }
 
@@ -48,8 +48,9 @@ def say(name: str, line: str) -> None:
     """One line of one process, on standard output."""
     if any(noise in line for noise in NOISE):
         return
-    sys.stdout.write(f"{name:<9} | {line}\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # whoever read this may be gone
+        sys.stdout.write(f"{name:<9} | {line}\n")
+        sys.stdout.flush()
 
 
 class Product:
@@ -64,6 +65,7 @@ class Product:
         web_port: int | None = None,
         environment: Mapping[str, str] | None = None,
         commands: Mapping[str, Sequence[str]] | None = None,
+        beside: Mapping[str, Sequence[str]] | None = None,
         say: Say = say,
     ) -> None:
         self.settings = settings
@@ -73,7 +75,8 @@ class Product:
         self._say = say
         self._ports = (prefect_port, web_port)
         self._given = dict(environment or {})
-        self._commands = {**COMMANDS, **(commands or {})}
+        self._beside = dict(beside or {})  # started before all others
+        self._commands = {**COMMANDS, **(commands or {}), **self._beside}
         self._record = Record(settings.data_dir)
         self._children: dict[str, Child] = {}
         self._mark = secrets.token_hex(16)
@@ -124,6 +127,8 @@ class Product:
 
     async def _start(self) -> None:
         self._choose_web_port()
+        for name in self._beside:
+            await self._child(name).start()
         if self._needs_postgres():
             self._record.tell(postgres=True)
             self._say("postgres", "starting")

@@ -39,7 +39,9 @@ class Report:
     def calls_of(self, connector: Connector) -> None:
         """Add the connection's calls in this process."""
         wire = connector.wire
-        self.calls, self.refused, self.waited = wire.made, wire.refused, wire.waited
+        self.calls += wire.made
+        self.refused += wire.refused
+        self.waited += wire.waited
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -68,6 +68,9 @@ def tell(report: Report, drained: Drained) -> None:
         "postponed": drained.postponed,
         "failed": drained.failed,
     }
+    report.calls += drained.calls
+    report.refused += drained.refused
+    report.waited += drained.waited
     for stream, counts in drained.streams.items():
         report.count(stream, counts)
     report.notes += [f"{number} failed with {why}" for why, number in drained.reasons.items()]

@@ -5,7 +5,7 @@ import importlib
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from atlvs.db import connections
 from atlvs.db.organizations import the_organization
@@ -15,14 +15,20 @@ from blocks import CONNECTORS
 from blocks.base import DEFAULT, Connector
 
 
-async def refresh_connections() -> int:
-    """Copy every saved connector block into its sealed row; returns how many. Asks the Prefect server."""
-    copied = 0
+async def refresh_connections() -> list[str]:
+    """Copy every saved connector block into its sealed row. Asks the Prefect server.
+
+    Tells what could not be copied: one wrong block does not keep the others out.
+    """
+    problems: list[str] = []
     for kind in CONNECTORS.values():
         for name in await block_names(kind):
-            await save_connection(name, await kind.aload(name))
-            copied += 1
-    return copied
+            try:
+                await save_connection(name, await kind.aload(name))
+            except (Misconfigured, ValidationError) as error:
+                told = str(error) if isinstance(error, Misconfigured) else "lacks fields"
+                problems.append(f"{kind.slug}: block {name!r} was not taken over: {told}")
+    return problems
 
 
 async def block_names(kind: type[Connector]) -> list[str]:

@@ -56,6 +56,9 @@ class Drained:
     failed: int = 0
     streams: dict[str, Counts] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
+    calls: int = 0
+    refused: int = 0
+    waited: float = 0.0
 
     @property
     def events(self) -> int:
@@ -68,6 +71,9 @@ class Drained:
         self.ignored += other.ignored
         self.postponed += other.postponed
         self.failed += other.failed
+        self.calls += other.calls
+        self.refused += other.refused
+        self.waited += other.waited
         self.note(other.streams)
         for reason, number in other.reasons.items():
             self.reasons[reason] = self.reasons.get(reason, 0) + number
@@ -133,6 +139,9 @@ async def _handle_connection(
         fetched = await _fetched(provider, connector, lanes, drained)
         for start in range(0, len(fetched), TOGETHER):
             await _store(provider, connector.connection, fetched[start : start + TOGETHER], drained)
+        drained.calls += connector.wire.made
+        drained.refused += connector.wire.refused
+        drained.waited += connector.wire.waited
 
 
 async def _fetched(
@@ -223,7 +232,8 @@ async def _postpone(lanes: list[Lane], error: BaseException, drained: Drained) -
     after = 300.0 if isinstance(error, (Unauthorized, Misconfigured)) else 15.0
     told = getattr(error, "retry_after", None)
     ids = [id for lane in lanes for id in lane.ids]
-    await inbox.postpone(ids, str(error), max(after, told or 0.0))
+    mend = f" Mend it: atlvs check {error.provider}" if isinstance(error, Unauthorized) else ""
+    await inbox.postpone(ids, f"{error}{mend}", max(after, told or 0.0))
     drained.postponed += len(ids)
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from atlvs.settings import Settings
 from deployments import leftovers
@@ -30,11 +30,6 @@ async def wait(seconds: float = 120) -> None:
 
 DEPLOYMENTS = """
 deployments:
-  - name: often
-    entrypoint: slowly.tick
-    work_pool: {name: atlvs, job_variables: {command: python -m prefect.engine}}
-    schedules:
-      - {slug: often, interval: 2}
   - name: on-demand
     entrypoint: slowly.tick
     work_pool: {name: atlvs, job_variables: {command: python -m prefect.engine}}
@@ -48,6 +43,8 @@ deployments:
 class Up:
     """A running product. Its flows may be `slowly.tick` and `slowly.wait`, besides our own."""
 
+    started: ClassVar[list["Up"]] = []
+
     def __init__(self, home: Path, parts: set[str], **environment: str) -> None:
         self.home = home
         self.settings = Settings.model_validate({"ATLVS_DATA_DIR": home / "data"})
@@ -57,6 +54,7 @@ class Up:
         (home / "flows" / "slowly.py").write_text(FLOWS)
         self.deployments.write_text(DEPLOYMENTS)
         self._start(parts, environment)
+        self.started.append(self)
 
     def _start(self, parts: set[str], environment: dict[str, str]) -> None:
         root = Path(__file__).parents[1]
@@ -78,6 +76,15 @@ class Up:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    @classmethod
+    def kill_all(cls) -> None:
+        """What a failed test has left, too."""
+        for up in cls.started:
+            up.process.kill()
+            up.process.wait(5)
+            leftovers.end_all(up.settings.data_dir, up.told)
+        cls.started.clear()
 
     def _read(self) -> None:
         assert self.process.stdout

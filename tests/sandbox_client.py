@@ -93,6 +93,14 @@ class Sandbox:
     def requests(self, **wanted: Any) -> list[dict[str, Any]]:
         return self.control("GET", "requests", **wanted)
 
+    def check_requests(self) -> None:
+        """Hold what the account asked of Stripe, and was not refused for, against the description."""
+        from stripe_description import check_request
+
+        for entry in self.requests(provider="stripe", account=self.account.partition("/")[0]):
+            if entry["status"] not in (400, 404):
+                check_request(entry["method"], entry["path"], entry["params"])
+
     def clear_requests(self) -> None:
         self.control("DELETE", "requests")
 

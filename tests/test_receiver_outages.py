@@ -92,6 +92,22 @@ def test_lost_database_connections_are_not_noticed(receiver: str, rows: Any) -> 
     assert ids(rows) == ["evt_1", "evt_2"]
 
 
+def test_stuck_database_is_503_in_time_and_recovers(
+    receiver: str, rows: Any, database_url: str
+) -> None:
+    body = event_body("evt_1")
+    with psycopg.connect(database_url) as holder:
+        holder.execute("lock table integration_inbox in access exclusive mode")
+        with ThreadPoolExecutor(6) as pool:
+            began = monotonic()
+            answers = list(pool.map(lambda _: post(receiver, body), range(6)))
+        assert monotonic() - began < 9.5
+        assert {answer.status_code for answer in answers} == {503}
+        assert all(answer.headers["retry-after"] for answer in answers)
+    assert post(receiver, body).status_code == 200
+    assert ids(rows) == ["evt_1"]
+
+
 def test_database_away_is_503_and_the_same_event_is_taken_later(
     receiver: str, rows: Any, postgres: str, database_url: str
 ) -> None:

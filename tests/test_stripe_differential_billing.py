@@ -10,6 +10,8 @@ from sandbox_client import Sandbox
 from stripe import StripeClient
 from stripe_fixtures import draft, event_types
 
+INTENT = "payments.data.payment.payment_intent"
+
 
 def test_subscription_waits_for_its_first_payment(
     client: StripeClient, customer: stripe.Customer, monthly: stripe.Price
@@ -21,10 +23,7 @@ def test_subscription_waits_for_its_first_payment(
             "payment_behavior": "default_incomplete",
             "payment_settings": {"save_default_payment_method": "on_subscription"},
             "metadata": {"org_id": "1"},
-            "expand": [
-                "latest_invoice.confirmation_secret",
-                "latest_invoice.payments.data.payment.payment_intent",
-            ],
+            "expand": [f"latest_invoice.{path}" for path in ("confirmation_secret", INTENT)],
         }
     )
     invoice: Any = made.latest_invoice
@@ -35,8 +34,8 @@ def test_subscription_waits_for_its_first_payment(
     intent = invoice.payments.data[0].payment.payment_intent
     assert invoice.confirmation_secret.client_secret == intent.client_secret
     assert invoice.parent.subscription_details.metadata.to_dict() == {"org_id": "1"}
-    confirmed: Any = {"payment_method": "pm_card_visa", "return_url": "https://example.com"}
-    client.v1.payment_intents.confirm(intent.id, confirmed)
+    back: Any = {"payment_method": "pm_card_visa", "return_url": "https://example.com"}
+    client.v1.payment_intents.confirm(intent.id, back)
     found = client.v1.subscriptions.retrieve(made.id, {"expand": ["default_payment_method"]})
     assert found.status == "active"
     assert found.default_payment_method.customer == customer.id  # type: ignore[union-attr]
@@ -100,6 +99,16 @@ def test_invoice_from_draft_to_paid(client: StripeClient, customer: stripe.Custo
     assert caught.value.code == "invoice_not_editable"
     done = client.v1.invoices.pay(str(invoice.id), {"payment_method": "pm_card_visa"})
     assert (done.status, done.amount_paid, done.amount_remaining) == ("paid", 15_000, 0)
+    told = [each for each in event_types(client) if each.startswith("invoice")]
+    assert told[-3:] == ["invoice.updated", "invoice.paid", "invoice.payment_succeeded"]
+    assert told[-4] == "invoice_payment.paid"
+
+
+def test_invoice_and_payment_find_each_other(
+    client: StripeClient, customer: stripe.Customer
+) -> None:
+    invoice = draft(client, customer.id)
+    client.v1.invoices.pay(str(invoice.id), {"payment_method": "pm_card_visa"})
     payments = client.v1.invoice_payments.list(
         {"invoice": invoice.id, "expand": ["data.payment.payment_intent"]}
     )
@@ -110,14 +119,7 @@ def test_invoice_from_draft_to_paid(client: StripeClient, customer: stripe.Custo
     )
     assert back.data[0].invoice == invoice.id
     lines = client.v1.invoices.line_items.list(str(invoice.id), {"limit": 1})
-    assert (len(lines.data), lines.has_more) == (1, True)
-    told = event_types(client)
-    assert [each for each in told if each.startswith("invoice")][-4:] == [
-        "invoice_payment.paid",
-        "invoice.updated",
-        "invoice.paid",
-        "invoice.payment_succeeded",
-    ]
+    assert (len(lines.data), lines.has_more) == (1, False)
 
 
 def test_invoice_takes_pending_items_when_told_to(

@@ -28,7 +28,7 @@ def home() -> Iterator[Path]:
     """One folder for all lives: Prefect's first start takes the longest."""
     path = Path(tempfile.mkdtemp(prefix="atlvs-u-", dir="/tmp"))  # noqa: S108
     yield path
-    leftovers.end_all(path / "data", leftovers.read(path / "data"))
+    Up.kill_all()
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -83,8 +83,9 @@ async def test_killed_and_started_again(home: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.syspath_prepend(home / "flows")
     up = Up(home, {"prefect", "worker"}).ready()
     second_one_is_refused(up)
-    await dead_parts_come_back(up)
     lost = await start_waiting_run(up)
+    await dead_parts_come_back(up)
+    assert engines(up)  # the run survived its worker
     before = leftovers.processes_of(up.told)
     assert len(before) >= 3
     lifeline_of(up).kill()  # it cannot help

@@ -36,7 +36,8 @@ async def upsert(
     """
     if not rows:
         return Counts()
-    unique = {row[mirror.key]: row for row in rows}
+    # In one order, else two processes that write the same rows wait for each other.
+    unique = {row[mirror.key]: row for row in sorted(rows, key=lambda row: row[mirror.key])}
     columns = list(rows[0])
     await tx.execute(CHANGED)
     await _stage(tx, mirror, columns, list(unique.values()))
@@ -59,10 +60,13 @@ async def upsert(
 
 
 async def mark_deleted(tx: Transaction, mirror: Mirror, keys: Sequence[str]) -> int:
-    """Tombstones: the rows stay, with the time of their deletion. Returns how many were new."""
+    """Tombstones: the rows stay, with the time of their deletion. Returns how many were new.
+
+    An answer that was asked for before is refused from then on, like any older one.
+    """
     cursor = await tx.execute(
         SQL(
-            "update {table} set deleted_at = clock_timestamp(), updated_at = now()"
+            "update {table} set deleted_at = clock_timestamp(), fetched_at = clock_timestamp(), updated_at = now()"
             " where {key} = any(%s) and deleted_at is null"
         ).format(table=Identifier(mirror.table), key=Identifier(mirror.key)),
         [list(keys)],

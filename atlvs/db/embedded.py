@@ -88,6 +88,16 @@ def ensure_database(address: str, name: str) -> str:
     return _url(str(conninfo_to_dict(address)["host"]), name)
 
 
+def drop_database(data_dir: Path, name: str) -> None:
+    """Drop a database, if it is there."""
+    with psycopg.connect(address(data_dir), autocommit=True) as connection:
+        connection.execute(
+            psycopg.sql.SQL("drop database if exists {} with (force)").format(
+                psycopg.sql.Identifier(name)
+            )
+        )
+
+
 def stop(data_dir: Path) -> None:
     """Stop the server of this folder, rolling back what is open; nothing to do if none runs."""
     home = folder(data_dir)

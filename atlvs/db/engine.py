@@ -41,7 +41,7 @@ def owner_url(settings: Settings) -> str:
 def role_conninfo(settings: Settings, role: str) -> str:
     """How the product connects: never as owner or superuser."""
     if settings.database_url is None:
-        address = embedded.start(settings.data_dir)
+        address = embedded.address(settings.data_dir)
         return make_conninfo(address, dbname="atlvs", user=role, options=SESSION)
     url = settings.database_url.get_secret_value()
     given = str(conninfo_to_dict(url).get("options") or "")

@@ -1,7 +1,10 @@
 """Bringing the database to a revision, under a lock that two bootstraps share."""
 
+from collections.abc import Callable
+
 from alembic import command
 from alembic.config import Config
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
@@ -20,7 +23,7 @@ def downgrade(url: str, revision: str = "base") -> None:
     _run(url, lambda config: command.downgrade(config, revision))
 
 
-def _run(url: str, work) -> None:  # noqa: ANN001
+def _run(url: str, work: Callable[[Config], None]) -> None:
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
     config = Config()
     config.set_main_option("script_location", "atlvs:migrations")
@@ -32,5 +35,10 @@ def _run(url: str, work) -> None:  # noqa: ANN001
             connection.commit()
     except OperationalError as error:
         raise Misconfigured(f"The database cannot be reached: {error.orig}") from error
+    except InsufficientPrivilege as error:
+        raise Misconfigured(
+            f"The migrations may not do their work: {error.diag.message_primary}. Set "
+            "ATLVS_OWNER_DATABASE_URL to the owner of the database, who may create roles."
+        ) from error
     finally:
         engine.dispose()

@@ -25,13 +25,17 @@ async def the_organization() -> UUID:
         raise Misconfigured(f"ATLVS_ORG={wanted!r} names {len(found) or 'no'} organization(s).")
     if found:
         raise Misconfigured("There are several organizations: set ATLVS_ORG to the id of one.")
-    raise Misconfigured("There is no organization yet. Create one in ATLVS, then run: atlvs bootstrap")
+    raise Misconfigured(
+        "There is no organization yet. Create one in ATLVS, then run: atlvs bootstrap"
+    )
 
 
 async def ensure_first(owner_url: str) -> None:
     """On our own embedded database: an organization to begin with."""
     async with await psycopg.AsyncConnection.connect(owner_url, autocommit=True) as connection:
         await connection.execute(
-            "insert into organizations (name, slug) select 'My organization', 'mine'"
+            # always the same id: blocks that outlive the database still name it
+            "insert into organizations (id, name, slug)"
+            " select '6d796f72-6761-4e69-8a61-74696f6e0001', 'My organization', 'mine'"
             " where not exists (select from organizations)"
         )

@@ -27,6 +27,7 @@ class Request:
 
     id: UUID
     version: int
+    created_at: datetime
     sent_at: datetime | None
     done: bool
     result: dict[str, Any] | None
@@ -85,6 +86,7 @@ async def claim(
     return Request(
         id=request,
         version=row["version"],
+        created_at=row["created_at"],
         sent_at=row["sent_at"],
         done=row["state"] != "pending",
         result=_opened(result, connection.org_id) if result else None,
@@ -92,13 +94,16 @@ async def claim(
     )
 
 
-async def sending(connection: Connection, request: Request) -> None:
-    """Note the first sending of this version, before it happens."""
+async def sending(connection: Connection, request: Request) -> datetime:
+    """Note the first sending of this version, before it happens; returns when that was."""
     async with database().org(connection.org_id) as tx:
-        await tx.execute(
-            "update integration_requests set sent_at = coalesce(sent_at, now()) where id = %s",
+        cursor = await tx.execute(
+            "update integration_requests set sent_at = coalesce(sent_at, now()) where id = %s"
+            " returning sent_at",
             [request.id],
         )
+        row = await cursor.fetchone()
+    return row["sent_at"] if row else request.created_at
 
 
 async def finish(

@@ -9,6 +9,7 @@ from alembic import op
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from atlvs.errors import Misconfigured
 from atlvs.settings import settings
 
 TOLD = ("contacts", "invoices", "payments")  # core tables whose changes become domain events
@@ -17,7 +18,7 @@ TOLD = ("contacts", "invoices", "payments")  # core tables whose changes become 
 def sql_file(name: str) -> str:
     """One file of `atlvs/migrations/sql`, with the real names of the platform's tables put in."""
     text = files("atlvs.migrations").joinpath("sql", name).read_text()
-    return re.sub(r"\{(\w+)\}", lambda match: real_name(match[1]), text).replace("'{{}}'", "'{}'")
+    return re.sub(r"\{(\w+)\}\((\w+)\)", _reference, text).replace("'{{}}'", "'{}'")
 
 
 def real_name(table: str) -> str:
@@ -26,14 +27,25 @@ def real_name(table: str) -> str:
     return mapped.table if mapped else table
 
 
+def real_column(table: str, column: str) -> str:
+    """What the platform calls a column of one of our core tables."""
+    mapped = settings().tables.get(table)
+    return mapped.columns.get(column, column) if mapped else column
+
+
+def in_public(table: str) -> str:
+    """A table's full name as SQL has it: platforms use capitals and reserved words."""
+    return f"public.{_quoted(table)}"
+
+
 def run(name: str) -> None:
     """Run one SQL file in the migration's transaction."""
     _connection().execute(sql_file(name).encode())
 
 
-def core_statements() -> Iterator[tuple[str, str]]:
+def core_statements(name: str = "platform.sql") -> Iterator[tuple[str, str]]:
     """(table, statement) for each statement of platform.sql, in order."""
-    text = re.sub(r"^--.*$", "", sql_file("platform.sql"), flags=re.MULTILINE)
+    text = re.sub(r"^--.*$", "", sql_file(name), flags=re.MULTILINE)
     for statement in filter(str.strip, text.split(";\n")):
         found = re.search(r"create table (\w+)|index on (\w+)", statement)
         if found:
@@ -53,14 +65,34 @@ def core_columns() -> dict[str, dict[str, str]]:
     }
 
 
-def create_missing(_name: str = "platform.sql") -> None:
+def check_names() -> None:
+    """Misconfigured when ATLVS_TABLES speaks of tables or columns that we do not have."""
+    core = core_columns()
+    for table, mapped in settings().tables.items():
+        unknown = set(mapped.columns) - set(core.get(table, {}))
+        if table not in core:
+            raise Misconfigured(f"ATLVS_TABLES names {table!r}; ours are: {', '.join(core)}.")
+        if unknown:
+            raise Misconfigured(
+                f"ATLVS_TABLES names columns that {table} does not have: "
+                f"{', '.join(sorted(unknown))}. Ours come first: {{ours: theirs}}."
+            )
+
+
+def create_missing(name: str) -> None:
     """Create the core tables that the platform lacks, and remember which they were."""
+    check_names()
     connection = _connection()
     created: set[str] = set()
-    for table, statement in core_statements():
+    for table, statement in core_statements(name):
         if "create table" in statement:
             if _exists(connection, real_name(table)):
                 continue
+            if table in settings().tables:
+                raise Misconfigured(
+                    f"ATLVS_TABLES says that {table} is {real_name(table)}, which does not exist "
+                    "in the schema public."
+                )
             created.add(table)
             connection.execute("insert into integration_created values (%s)", [table])
         if table in created:
@@ -75,28 +107,31 @@ def secure_created() -> None:
         connection.execute("select atlvs_adopt(%s::regclass, %s, true)", [table, org])
         if table in TOLD:
             connection.execute("select atlvs_tell(%s::regclass, %s)", [table, table])
-    if "organizations" in {
-        row[0]
-        for row in connection.execute("select table_name from integration_created").fetchall()
-    }:
-        connection.execute("select atlvs_cross('organizations', 'select')")
+        if table == "organizations":
+            connection.execute("select atlvs_cross('organizations', 'select')")
 
 
 def drop_created() -> None:
     """Drop the core tables that we made; an existing platform's stay."""
     connection = _connection()
     for (table,) in connection.execute("select table_name from integration_created").fetchall():
-        connection.execute(SQL("drop table {} cascade").format(Identifier(table)))
+        connection.execute(SQL("drop table if exists {} cascade").format(Identifier(table)))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _with_real_references(statement: str) -> str:
-    return re.sub(
-        r"references (\w+)\(", lambda match: f"references {real_name(match[1])}(", statement
-    )
+    return re.sub(r"(?<=references )(\w+)\((\w+)\)", _reference, statement)
+
+
+def _reference(match: re.Match[str]) -> str:
+    return f"{_quoted(real_name(match[1]))}({_quoted(real_column(match[1], match[2]))})"
 
 
 def _exists(connection: Connection[Any], table: str) -> bool:
-    found = connection.execute("select to_regclass(%s)", [f"public.{table}"]).fetchone()
+    found = connection.execute("select to_regclass(%s)", [in_public(table)]).fetchone()
     return bool(found and found[0])
 
 

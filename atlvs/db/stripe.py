@@ -34,6 +34,8 @@ PAYMENT_SIDES = {
     "invoice",
     "invoice_payment",
     "checkout.session",
+    "subscription",
+    "customer",
 }
 
 FEW = 200
@@ -186,6 +188,16 @@ _TOUCHED = """
     select s.stripe_payment_intent_id from stripe_checkout_sessions s
     join changed on table_name = 'stripe_checkout_sessions' and key = s.stripe_checkout_session_id
     where s.stripe_payment_intent_id is not null
+    union
+    select p.stripe_payment_intent_id from stripe_invoice_payments p
+    join stripe_invoices i using (stripe_invoice_id)
+    join changed on table_name = 'stripe_subscriptions' and key = i.stripe_subscription_id and inserted
+    where p.stripe_payment_intent_id is not null
+    union
+    select p.stripe_payment_intent_id from stripe_payments p
+    join stripe_customers c using (stripe_customer_id)
+    join changed on table_name = 'stripe_customers' and key = c.stripe_customer_id
+    where c.contact_id is not null
     on conflict do nothing
 """
 
@@ -266,9 +278,10 @@ _PAYMENTS = """
         contact_id = coalesce(excluded.contact_id, stored.contact_id), amount_cents = excluded.amount_cents,
         refunded_cents = excluded.refunded_cents, status = excluded.status, paid_at = excluded.paid_at,
         updated_at = now()
-    where (stored.invoice_id, stored.registration_id, stored.amount_cents, stored.refunded_cents, stored.status,
-           stored.paid_at)
-        is distinct from (excluded.invoice_id, excluded.registration_id, excluded.amount_cents,
+    where (stored.invoice_id, stored.registration_id, stored.contact_id, stored.amount_cents,
+           stored.refunded_cents, stored.status, stored.paid_at)
+        is distinct from (excluded.invoice_id, excluded.registration_id,
+                          coalesce(excluded.contact_id, stored.contact_id), excluded.amount_cents,
                           excluded.refunded_cents, excluded.status, excluded.paid_at)
 """
 

@@ -1,5 +1,6 @@
 """Do something: sync, replay."""
 
+import sys
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from atlvs.settings import settings
 from blocks.base import DEFAULT
 from deployments.commands.output import AsJson, awaited, show, table
 from deployments.commands.setup import known
-from deployments.prefect_client import prefect_answers
+from deployments.prefect_client import prefect_answers, quiet_console
 
 app = typer.Typer()
 webhooks = typer.Typer(help="The inbox of webhooks.")
@@ -38,6 +39,8 @@ async def sync(
     from flows import sync_flow
 
     known(provider)
+    if not sys.stderr.isatty():
+        quiet_console()
     parameters: dict[str, Any] = {"connection": connection, "dry_run": dry_run}
     if full or only:
         parameters |= {"only": only or None, "allow_deletes": allow_deletes}

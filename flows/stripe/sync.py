@@ -66,6 +66,7 @@ async def full_sync(
                 await compare_everything(stripe, report, only or list(STREAMS))
             else:
                 await read_everything(stripe, report, only or list(STREAMS), allow_deletes)
+            report.calls_of(stripe)
         return report.summary
 
 
@@ -118,7 +119,6 @@ async def read_everything(
         await feed.start_feed(stripe, sync.started_at)
     await syncs.end(sync, "held" if held else "done", " ".join(held) or None)
     report.notes += held
-    report.calls_of(stripe)
 
 
 async def compare_everything(stripe: Stripe, report: Report, kinds: list[str]) -> None:
@@ -126,7 +126,6 @@ async def compare_everything(stripe: Stripe, report: Report, kinds: list[str]) -
     report.notes.append("A dry run: nothing was stored.")
     for kind in kinds:
         report.count(kind, await compare_stream(stripe, kind))
-    report.calls_of(stripe)
 
 
 def why_full(found: FeedRead | None) -> str:

@@ -28,7 +28,7 @@ WHERE: dict[str, tuple[str, str]] = {
     "price": ("/v1/prices/{}", ""),
     "payment_intent": ("/v1/payment_intents/{}", "expand[]=latest_charge.balance_transaction"),
     "charge": ("/v1/charges/{}", "expand[]=balance_transaction"),
-    "refund": ("/v1/refunds/{}", ""),
+    "refund": ("/v1/refunds/{}", "expand[]=balance_transaction"),
     "dispute": ("/v1/disputes/{}", ""),
     "invoice": ("/v1/invoices/{}", "expand[]=payments"),
     "invoice_payment": ("/v1/invoice_payments/{}", ""),
@@ -36,7 +36,10 @@ WHERE: dict[str, tuple[str, str]] = {
     "checkout.session": ("/v1/checkout/sessions/{}", ""),
     "payout": ("/v1/payouts/{}", ""),
     # lists that belong to one object
-    "refunds of": ("/v1/refunds?limit=100&payment_intent={}", ""),
+    "refunds of": (
+        "/v1/refunds?limit=100&expand[]=data.balance_transaction&payment_intent={}",
+        "",
+    ),
     "invoices of": (
         "/v1/invoice_payments?limit=100&payment[type]=payment_intent&payment[payment_intent]={}",
         "",
@@ -138,10 +141,10 @@ async def apply_changes(
     return await mirror.store(tx, connection, rows, deleted)
 
 
-async def keep(connection: Stripe, one: Json) -> Json:
-    """Store an object that a write returned, and return it."""
+async def keep(connection: Stripe, one: Json, known_at: datetime) -> Json:
+    """Store an object that a write returned, unless it is known from later; and return it."""
     whose, changes = connection.connection, Changes()
-    changes.add(one, await database().now())
+    changes.add(one, known_at)
     async with database().org(whose.org_id, source="stripe", events_since=whose.created_at) as tx:
         await apply_changes(tx, whose, changes)
     return one

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from atlvs.checkpoints import checkpoint
 from atlvs.db import inbox, syncs
 from atlvs.db.engine import database
-from blocks.stripe import EVENT_TYPES, Stripe, event_from
+from blocks.stripe import EVENT_TYPES, Stripe, event_from, without_client_secrets
 from tasks.policy import call
 
 CURSOR = "events"
@@ -51,7 +51,8 @@ async def read_feed(connection: Stripe, since: datetime, dry_run: bool = False) 
     newest, read, new, after = int((began - OVERLAP).timestamp()), 0, 0, ""
     while True:
         page = await _page(connection, since - OVERLAP, after)
-        events = [event_from(one) for one in page["data"] if one["type"] in EVENT_TYPES]
+        known = [one for one in page["data"] if one["type"] in EVENT_TYPES]
+        events = [event_from(without_client_secrets(one)) for one in known]
         newest = max([newest, *(one["created"] for one in page["data"])])
         read += len(page["data"])
         last = not page["has_more"] or not page["data"]

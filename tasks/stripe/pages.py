@@ -218,7 +218,8 @@ class Sweep:
             for one in self.readers
             if one.left
         ]
-        vanished = self._complete_pieces() if self.stream.may_vanish and self.keeps else []
+        pieces = self._complete_pieces()
+        vanished = pieces if self.stream.may_vanish and self.keeps else []
         done = replace(self.counts, skipped=dict(self.counts.skipped))
         whose, kind = self.connection.connection, self.stream.kind
         checkpoint("sync.before-save")
@@ -236,7 +237,10 @@ class Sweep:
                 await tx.rollback()
             checkpoint("sync.in-save")
         self.counts += counts
-        self.readers = [one for one in self.readers if one.left]
+        # One that came to its end during this save is still to be looked through for vanished records.
+        self.readers = [
+            one for one in self.readers if one.left or one.complete_from > one.range.since
+        ]
         checkpoint("sync.after-save")
 
     def _complete_pieces(self) -> list[tuple[int, int, list[str]]]:

@@ -5,17 +5,19 @@ are integers in the currency's minor unit. What Stripe answers is returned as pl
 the mirror tables before the call returns. https://docs.stripe.com/api
 """
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from prefect import Task
 from pydantic import Field
 
+from atlvs.db.engine import database
 from atlvs.errors import Rejected
 from blocks.stripe import Stripe
 from tasks.policy import call, step
 from tasks.stripe.changes import keep
-from tasks.stripe.writing import in_state, made_by, marked, without_none, write
+from tasks.stripe.writing import MARK, in_state, made_by, marked, without_none, write
 
 Json = dict[str, Any]
 Metadata = dict[str, str]
@@ -53,7 +55,7 @@ async def create_payment_intent(
     )
     find = made_by(connection, request, "/v1/payment_intents", **without_none(customer=customer_id))
     made = await write(connection, request, "/v1/payment_intents", parameters, find=find)
-    return await keep(connection, made)
+    return await keep(connection, made.object, made.known_at)
 
 
 @call("stripe")
@@ -71,7 +73,7 @@ async def confirm_payment(
         connection, path, "succeeded", "processing", "requires_action", "requires_capture"
     )
     confirmed = await write(connection, request, f"{path}/confirm", parameters, find=find)
-    return await keep(connection, confirmed)
+    return await keep(connection, confirmed.object, confirmed.known_at)
 
 
 @call("stripe")
@@ -91,9 +93,11 @@ async def refund_payment(
         metadata=marked(metadata, request),
     )
     find = made_by(connection, request, "/v1/refunds", payment_intent=payment_intent_id)
-    refund = await write(connection, request, "/v1/refunds", parameters, find=find)
-    await keep(connection, await connection.get(f"/v1/charges/{refund['charge']}"))
-    return await keep(connection, refund)
+    made = await write(connection, request, "/v1/refunds", parameters, find=find)
+    if charge := made.object.get("charge"):  # what it has been refunded in all stands there
+        asked_at = await database().now()
+        await keep(connection, await connection.get(f"/v1/charges/{charge}"), asked_at)
+    return await keep(connection, made.object, made.known_at)
 
 
 @call("stripe")
@@ -107,9 +111,8 @@ async def create_customer(
     """Make a customer. `contact_id` or `company_id` in the metadata links it; else its e-mail does."""
     parameters = {"email": email, "name": name, "metadata": marked(metadata, request)}
     find = made_by(connection, request, "/v1/customers", email=email)
-    return await keep(
-        connection, await write(connection, request, "/v1/customers", parameters, find=find)
-    )
+    made = await write(connection, request, "/v1/customers", parameters, find=find)
+    return await keep(connection, made.object, made.known_at)
 
 
 @call("stripe")
@@ -120,11 +123,12 @@ async def update_customer(
     path = f"/v1/customers/{customer_id}"
     parameters = {**data, "metadata": marked(data.get("metadata"), request)}
 
-    async def find() -> Json | None:
+    async def find(_since: datetime) -> Json | None:
         found = await connection.get(path)
-        return found if (found.get("metadata") or {}).get("atlvs_request") == str(request) else None
+        return found if (found.get("metadata") or {}).get(MARK) == str(request) else None
 
-    return await keep(connection, await write(connection, request, path, parameters, find=find))
+    updated = await write(connection, request, path, parameters, find=find)
+    return await keep(connection, updated.object, updated.known_at)
 
 
 @call("stripe")
@@ -146,7 +150,7 @@ async def create_subscription(
     }
     find = made_by(connection, request, "/v1/subscriptions", customer=customer_id, status="all")
     made = await write(connection, request, "/v1/subscriptions", parameters, find=find)
-    return await keep(connection, made)
+    return await keep(connection, made.object, made.known_at)
 
 
 @call("stripe")
@@ -163,10 +167,8 @@ async def cancel_subscription(
         cancelled = await write(connection, request, path, parameters, find=_never)
     else:
         find = in_state(connection, path, "canceled")
-        cancelled = await find() or await write(
-            connection, request, path, {}, find=find, method="delete"
-        )
-    return await keep(connection, cancelled)
+        cancelled = await write(connection, request, path, {}, find=find, method="delete")
+    return await keep(connection, cancelled.object, cancelled.known_at)
 
 
 @call("stripe")
@@ -198,8 +200,8 @@ async def create_invoice(
         find=find,
     )
     for number, item in enumerate(items):
-        await _add_item(connection, step(request, f"item {number}"), draft, item)
-    path = f"/v1/invoices/{draft['id']}"
+        await _add_item(connection, step(request, f"item {number}"), draft.object, item)
+    path = f"/v1/invoices/{draft.object['id']}"
     final = await write(
         connection,
         step(request, "finalize"),
@@ -208,14 +210,15 @@ async def create_invoice(
         find=in_state(connection, path, "open", "paid"),
         name="finalize_invoice",
     )
-    return await keep(connection, final)
+    return await keep(connection, final.object, final.known_at)
 
 
 @call("stripe")
 async def send_invoice(connection: Stripe, request: UUID, invoice_id: InvoiceId) -> Json:
     """Let Stripe mail an open invoice. A lost outcome is not repeated: nobody wants two mails."""
     path = f"/v1/invoices/{invoice_id}/send"
-    return await keep(connection, await write(connection, request, path, {}, find=None))
+    sent = await write(connection, request, path, {}, find=None)
+    return await keep(connection, sent.object, sent.known_at)
 
 
 @call("stripe")
@@ -246,7 +249,7 @@ async def create_checkout_session(
     )
     find = made_by(connection, request, "/v1/checkout/sessions")
     made = await write(connection, request, "/v1/checkout/sessions", parameters, find=find)
-    return await keep(connection, made)
+    return await keep(connection, made.object, made.known_at)
 
 
 @call("stripe")
@@ -319,7 +322,7 @@ async def _add_item(connection: Stripe, request: UUID, draft: Json, item: Json) 
     )
 
 
-async def _never() -> None:
+async def _never(_since: datetime) -> None:
     """For writes that may simply be sent again: they set what is set already."""
 
 

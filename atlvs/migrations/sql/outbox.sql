@@ -16,7 +16,7 @@ language sql immutable as $$
         case when was is null then 'payment.created' end,
         case when row_now->>'status' in ('completed', 'refunded', 'partially_refunded')
               and coalesce(was->>'status', 'pending') in ('pending', 'failed') then 'payment.received' end,
-        case when (row_now->>'refunded_cents')::bigint > coalesce((was->>'refunded_cents')::bigint, 0) then 'payment.refunded' end]
+        case when (row_now->>'refunded_cents')::numeric > coalesce((was->>'refunded_cents')::numeric, 0) then 'payment.refunded' end]
     when 'stripe_payments' then array[
         case when row_now->>'status' = 'requires_payment_method' and row_now->>'failure_code' is not null
               and (was->>'failure_code', was->>'failed_charge_id') is distinct from (row_now->>'failure_code', row_now->>'failed_charge_id')
@@ -51,10 +51,10 @@ language sql stable as $$
     end
 $$;
 
--- The row in our words: `names` maps ours to theirs.
+-- The row in our words, and theirs where we have none: `names` maps ours to theirs.
 create function atlvs_record(row_now jsonb, names jsonb) returns jsonb language sql immutable as $$
     select case when names is null then row_now
-    else row_now || coalesce((select jsonb_object_agg(key, row_now->value) from jsonb_each_text(names)), '{}') end
+    else row_now - array(select value from jsonb_each_text(names)) || coalesce((select jsonb_object_agg(key, row_now->value) from jsonb_each_text(names)), '{}') end
 $$;
 
 create function atlvs_changed(was jsonb, row_now jsonb) returns jsonb language sql immutable as $$
@@ -62,6 +62,7 @@ create function atlvs_changed(was jsonb, row_now jsonb) returns jsonb language s
     where value is distinct from row_now->key
 $$;
 
+-- A row without an organization is the platform's own affair, and must not fail for us.
 -- Transition tables have no statistics: without the setting, thousands of rows join row by row.
 create function atlvs_emit() returns trigger language plpgsql security definer
 set search_path = public, pg_temp set enable_nestloop = off as $$
@@ -77,14 +78,14 @@ begin
         from new_rows n
         cross join lateral (select atlvs_record(to_jsonb(n), names) offset 0) as x(r)
         cross join lateral unnest(atlvs_domain_events(kind, null, r)) as e
-        where e is not null and (since is null or coalesce(atlvs_happened(kind, r), now()) >= since);
+        where e is not null and r->>'org_id' is not null and (since is null or coalesce(atlvs_happened(kind, r), now()) >= since);
     else
         insert into integration_outbox (org_id, type, record_type, record_id, data, changed, source)
         select (r->>'org_id')::uuid, e, kind, (r->>'id')::uuid, r - 'raw', atlvs_changed(w, r), told_by
         from (select atlvs_record(to_jsonb(n), names) as r from new_rows n offset 0) as a
         join (select atlvs_record(to_jsonb(o), names) as w from old_rows o offset 0) as b on r->>'id' = w->>'id'
         cross join lateral unnest(atlvs_domain_events(kind, w, r)) as e
-        where e is not null;
+        where e is not null and r->>'org_id' is not null;
     end if;
     if found then
         perform pg_notify('integration_outbox', '');

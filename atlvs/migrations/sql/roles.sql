@@ -8,7 +8,9 @@ begin
             execute format('create role %I login noinherit nosuperuser nocreatedb nocreaterole nobypassrls', role);
         exception when duplicate_object or unique_violation then null;  -- roles belong to the cluster
         end;
-        if not pg_has_role(current_user, role, 'member') then
+        -- Since 16 a role's maker is a member who may not become it.
+        if not pg_has_role(current_user, role,
+            case when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end) then
             execute format('grant %I to %I', role, current_user);
         end if;
         execute format('grant usage on schema public to %I', role);

@@ -1,4 +1,4 @@
--- What was done to which table, so that it can be undone exactly.
+-- What was done to which table of `public`, so that it can be undone exactly.
 create table integration_adoptions (
     table_name text primary key,
     security_enabled_here boolean not null,
@@ -11,10 +11,12 @@ create function atlvs_adopt(target regclass, org_column text, made_by_us boolean
 language plpgsql as $$
 declare
     mine text := format('%I = (select atlvs_org())', org_column);
-    secured boolean := (select relrowsecurity from pg_class where oid = target);
+    secured boolean;
 begin
-    perform atlvs_release(target);
-    insert into integration_adoptions (table_name, security_enabled_here) values (target::text, not secured);
+    perform atlvs_release(target);  -- first: what an earlier adoption enabled is not the platform's own
+    secured := (select relrowsecurity from pg_class where oid = target);
+    insert into integration_adoptions (table_name, security_enabled_here)
+    select relname, not secured from pg_class where oid = target;
     execute format('create policy atlvs_org on %s to atlvs_app using (%s) with check (%s)', target, mine, mine);
     if not made_by_us then  -- the platform's own policies must not open more to us
         execute format('create policy atlvs_org_only on %s as restrictive to atlvs_app using (%s)', target, mine);
@@ -29,7 +31,8 @@ end $$;
 create function atlvs_release(target regclass) returns void language plpgsql as $$
 declare adoption integration_adoptions;
 begin
-    delete from integration_adoptions where table_name = target::text returning * into adoption;
+    delete from integration_adoptions where table_name = (select relname from pg_class where oid = target)
+    returning * into adoption;
     execute format('drop policy if exists atlvs_org on %s', target);
     execute format('drop policy if exists atlvs_org_only on %s', target);
     execute format('drop policy if exists atlvs_others on %s', target);
@@ -57,7 +60,7 @@ begin
         and (relname like 'integration\_%' or relname like 'stripe\_%')
         and exists (select from pg_attribute where attrelid = pg_class.oid and attname = 'org_id' and not attisdropped)
     loop
-        perform atlvs_adopt(ours::regclass, 'org_id', true);
+        perform atlvs_adopt(ours::regclass, 'org_id', not exists (select from integration_found where table_name = ours));
     end loop;
 end $$;
 select atlvs_cross('integration_connections', 'select');

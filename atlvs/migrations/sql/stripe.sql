@@ -1,5 +1,9 @@
 -- Mirrors of a Stripe account. Status words and lower-case currencies are Stripe's own; amounts are
 -- in the currency's minor unit. The first two may exist in the seed's shape already.
+create table integration_found (table_name text primary key, columns text[] not null);
+insert into integration_found
+select table_name, array_agg(column_name::text) from information_schema.columns
+where table_schema = 'public' and table_name in ('stripe_customers', 'stripe_payments') group by table_name;
 create table if not exists stripe_customers (
     id uuid primary key default gen_random_uuid(),
     org_id uuid not null references {organizations}(id),
@@ -70,8 +74,8 @@ alter table stripe_payments
     add column failure_code text,
     add column failed_charge_id text,
     add column paid_at timestamptz;
-create index on stripe_payments (org_id) where source_id is null;
-create index on stripe_payments (source_id);
+create index integration_stripe_payments_unmatched on stripe_payments (org_id) where source_id is null;
+create index integration_stripe_payments_source on stripe_payments (source_id);
 alter table stripe_charges
     add column stripe_payment_intent_id text,
     add column stripe_customer_id text,

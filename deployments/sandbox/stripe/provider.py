@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -69,11 +70,12 @@ class StripeSandbox(Provider):
         noted = request.noted
         noted.request_id = noted.request_id or new_request_id()
         noted.idempotency_key = request.headers.get("idempotency-key")
+        with suppress(Refused):
+            noted.account = caller_of(request.headers).account
         if noted.params is None:
-            try:
+            noted.params = {}
+            with suppress(Refused):
                 noted.params = decode(b"&".join(filter(None, (request.query, request.body))))
-            except Refused:
-                noted.params = {}
 
     def failure(self, request: Request, rule: Rule) -> Answer:
         kind, code, message = FAILURES.get(
@@ -92,7 +94,6 @@ class StripeSandbox(Provider):
         request.noted.request_id = new_request_id()
         try:
             caller = caller_of(request.headers)
-            request.noted.account = caller.account
             found = self._admit(request, caller)
             self.note(request)
             account = self.account(caller.account, livemode=caller.livemode)

@@ -159,6 +159,7 @@ class Field:
         customer = self.account.blank("customer", created=self.now - self._age())
         customer.update(
             address=where,
+            business_name=f"{last} {show} Productions",
             currency=self.wanted["currency"],
             description=f"Registered for {show}",
             email=f"{first}.{last}.{number}@example.com".lower(),
@@ -184,7 +185,7 @@ class Field:
             "city": city,
             "country": "US",
             "line1": f"{100 + number % 900} Festival Way",
-            "line2": None,
+            "line2": f"Gate {number % 40}",
             "postal_code": postal_code,
             "state": state,
         }
