@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -25,7 +26,7 @@ HEAD = 1 + 8 + 12 + 48
 
 
 class KeyRing:
-    """Keys to open with, newest first; the newest seals."""
+    """Keys to open with, newest first; the newest seals. `newest` is its id, at 1:9 of what it sealed."""
 
     def __init__(self, keys: list[bytes]) -> None:
         if not keys or any(len(key) != 32 for key in keys):
@@ -33,7 +34,7 @@ class KeyRing:
                 "ATLVS_ENCRYPTION_KEYS wants 32-byte keys in base64, newest first, comma-separated."
             )
         self._keys = {hashlib.sha256(key).digest()[:8]: AESGCM(key) for key in keys}
-        self._newest = next(iter(self._keys))
+        self.newest = next(iter(self._keys))
 
     def seal(self, secret: bytes, context: str) -> bytes:
         """Encrypt for one context (the organization's id)."""
@@ -43,32 +44,42 @@ class KeyRing:
         )
 
     def open(self, sealed: bytes, context: str) -> bytes:
-        """Decrypt; Misconfigured when no key of the ring fits or the context is another's."""
+        """Decrypt; Misconfigured when no key fits, the context is another's or the copy is damaged."""
         key, body = self._unwrap(sealed, context), sealed[HEAD:]
-        return AESGCM(key).decrypt(body[:12], body[12:], context.encode())
+        return _decrypted(AESGCM(key), body, context)
 
     def rotated(self, sealed: bytes, context: str) -> bytes:
         """The same secret under the newest key; unchanged when it already is."""
-        if sealed[1:9] == self._newest:
+        if sealed[1:9] == self.newest:
             return sealed
         return self._wrap(self._unwrap(sealed, context), context) + sealed[HEAD:]
 
     def _wrap(self, key: bytes, context: str) -> bytes:
         nonce = os.urandom(12)
-        wrapped = self._keys[self._newest].encrypt(nonce, key, context.encode())
-        return VERSION + self._newest + nonce + wrapped
+        wrapped = self._keys[self.newest].encrypt(nonce, key, context.encode())
+        return VERSION + self.newest + nonce + wrapped
 
     def _unwrap(self, sealed: bytes, context: str) -> bytes:
+        if sealed[:1] != VERSION:
+            raise Misconfigured("A stored secret was sealed by another version of ATLVS.")
         ring_key = self._keys.get(sealed[1:9])
         if ring_key is None:
             raise Misconfigured(
                 "A stored secret was sealed with a key that is not in ATLVS_ENCRYPTION_KEYS. "
                 "Add the old key behind the new one."
             )
-        try:
-            return ring_key.decrypt(sealed[9:21], sealed[21:HEAD], context.encode())
-        except InvalidTag as error:
-            raise Misconfigured("A stored secret does not belong to this organization.") from error
+        return _decrypted(ring_key, sealed[9:HEAD], context)
+
+
+def _decrypted(key: AESGCM, sealed: bytes, context: str) -> bytes:
+    """`sealed` is nonce and ciphertext."""
+    try:
+        return key.decrypt(sealed[:12], sealed[12:], context.encode())
+    except (InvalidTag, ValueError) as error:  # ValueError: cut off within the nonce
+        raise Misconfigured(
+            "A stored secret does not belong to this organization, or is damaged. "
+            "Connect again to replace it."
+        ) from error
 
 
 def key_ring(settings: Settings) -> KeyRing:
@@ -93,10 +104,13 @@ def _decoded(text: str) -> list[bytes]:
 def _kept(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        fresh = path.with_name(f"{path.name}.{os.getpid()}")
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        # mkstemp: only its owner may read it, and no leftover of a killed process is in its way.
+        opened, fresh = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+        with open(opened, "w") as file:
             file.write(base64.b64encode(secrets.token_bytes(32)).decode())
+            file.flush()
+            os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):  # somebody made it first: theirs counts
             os.link(fresh, path)
-        fresh.unlink()
+        Path(fresh).unlink()
     return path.read_text()

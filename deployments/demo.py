@@ -77,7 +77,6 @@ async def _demo(stay: bool, keep: bool) -> None:
     )
     if not keep:
         await asyncio.to_thread(embedded.drop_database, settings().data_dir, "atlvs")
-    quiet_console()
     _step("Starting PostgreSQL, the Prefect server, the web and the drainer")
     product = Product(
         settings(),
@@ -93,6 +92,7 @@ async def _demo(stay: bool, keep: bool) -> None:
         )
         with prefect_settings(product.settings.model_copy(update={"prefect_api_url": None})):
             async with resources():
+                quiet_console()
                 await Story(sandbox, product).tell()
         _where_to_look(product, monotonic() - began, stay)
         if stay:
@@ -114,6 +114,8 @@ class Story:
         await self._first_sync()
         await self._changes_without_webhooks()
         await self._webhooks()
+        _step("Reading everything once more: what is known stays untouched")
+        _report("Full sync", await full_sync())
         await self._compare()
 
     async def _first_sync(self) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import prefect.settings
 from prefect.client.orchestration import get_client
+from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.settings import temporary_settings
 
 from atlvs.settings import Settings
@@ -50,7 +51,6 @@ async def prefect_answers(settings: Settings) -> AsyncGenerator[bool]:
 
 def quiet_console() -> None:
     """Prefect's own lines stay in its pages; the console shows what went wrong."""
-    for name in list(logging.Logger.manager.loggerDict):
-        if name.startswith("prefect"):
-            for handler in logging.getLogger(name).handlers:
-                handler.setLevel(max(handler.level, logging.WARNING))
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, PrefectConsoleHandler):
+            handler.setLevel(logging.WARNING)

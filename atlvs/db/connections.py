@@ -12,6 +12,7 @@ from atlvs.errors import Misconfigured, Rejected
 from atlvs.records import Connection
 from atlvs.settings import settings
 
+SEALED = {"integration_connections": "sealed", "integration_requests": "result"}
 COLUMNS = "id, org_id, provider, name, account_id, livemode, enabled, created_at"
 
 
@@ -74,26 +75,29 @@ async def bind(connection: Connection, account_id: str, livemode: bool) -> None:
     try:
         async with database().org(connection.org_id) as tx:
             cursor = await tx.execute(
-                "update integration_connections set account_id = %(account)s, livemode = %(live)s"
-                " where id = %(id)s and coalesce(account_id, %(account)s) = %(account)s"
-                " and coalesce(livemode, %(live)s) = %(live)s",
+                "update integration_connections set account_id = coalesce(account_id, %(account)s),"
+                " livemode = coalesce(livemode, %(live)s) where id = %(id)s returning account_id, livemode",
                 {"id": connection.id, "account": account_id, "live": livemode},
             )
-            if cursor.rowcount:
-                return
+            bound = await cursor.fetchone()
     except UniqueViolation as error:
         raise Rejected(
             connection.provider,
             f"account {account_id} is already served by another connection. Use that one.",
             code="account_taken",
         ) from error
+    if bound is None or (bound["account_id"], bound["livemode"]) == (account_id, livemode):
+        return
     raise Rejected(
         connection.provider,
-        f"connection {connection.name!r} is bound to {connection.account_id} "
-        f"({'live' if connection.livemode else 'test'} mode), but the key is of {account_id} "
-        f"({'live' if livemode else 'test'} mode). Make another connection for it.",
+        f"connection {connection.name!r} is bound to {_account(**bound)}, but the key is of "
+        f"{_account(account_id, livemode)}. Make another connection for it.",
         code="account_differs",
     )
+
+
+def _account(account_id: str, livemode: bool) -> str:
+    return f"{account_id} ({'live' if livemode else 'test'} mode)"
 
 
 async def wipe(connection: Connection) -> None:
@@ -106,22 +110,33 @@ async def wipe(connection: Connection) -> None:
 
 
 async def reseal() -> int:
-    """Wrap every stored secret with the newest key; returns how many."""
+    """Wrap with the newest key what is under an older one; returns how many secrets that were."""
+    organizations = {connection.org_id for connection in await every()}
+    return sum(
+        [
+            await _resealed(org_id, table, column)
+            for org_id in organizations
+            for table, column in SEALED.items()
+        ]
+    )
+
+
+async def _resealed(org_id: UUID, table: str, column: str) -> int:
     ring, count = key_ring(settings()), 0
-    for connection in await every():
-        async with database().org(connection.org_id) as tx:
-            cursor = await tx.execute(
-                "select sealed from integration_connections where id = %s for update",
-                [connection.id],
+    while True:
+        async with database().org(org_id) as tx, tx.cursor() as cursor:
+            await cursor.execute(
+                f"select id, {column} as sealed from {table} where substr({column}, 2, 8) <> %s limit 500 for update".encode(),
+                [ring.newest],
             )
-            row = await cursor.fetchone()
-            if row and row["sealed"]:
-                await tx.execute(
-                    "update integration_connections set sealed = %s where id = %s",
-                    [ring.rotated(bytes(row["sealed"]), str(connection.org_id)), connection.id],
-                )
-                count += 1
-    return count
+            rows = await cursor.fetchall()
+            if not rows:
+                return count
+            await cursor.executemany(
+                f"update {table} set {column} = %s where id = %s".encode(),
+                [[ring.rotated(bytes(row["sealed"]), str(org_id)), row["id"]] for row in rows],
+            )
+        count += len(rows)
 
 
 def unsealed(sealed: bytes, org_id: UUID) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from atlvs.db.schema import TOLD, check_names, core_columns, in_public, real_nam
 from atlvs.records import Finding
 from atlvs.settings import settings
 
-# Columns that integrations write: a table without one of them is only read.
+# Columns that integrations write: a table without one of them is left alone.
 WRITTEN = {
     "invoices": {"status", "amount_paid_cents", "paid_at", "number", "updated_at"},
     "registrations": {"status", "payment_status", "updated_at"},
@@ -37,9 +37,9 @@ async def writable(tx: Transaction) -> set[str]:
     """Core tables that this role may read and write. Asked once per database connection."""
     if tx not in _writable:
         cursor = await tx.execute(
-            "select name, (select array_agg(column_name::text) from information_schema.columns"
-            " where format('%%I.%%I', table_schema, table_name)::regclass = to_regclass(name)"
-            " and is_updatable = 'YES') as columns"
+            "select name, (select array_agg(attname::text) from pg_attribute"
+            " where attrelid = to_regclass(name) and attnum > 0"
+            " and pg_column_is_updatable(attrelid, attnum, false)) as columns"
             " from unnest(%s::text[]) as name where to_regclass(name) is not null"
             " and has_table_privilege(to_regclass(name), 'select, insert, update')",
             [list(core_columns())],
@@ -131,7 +131,8 @@ def _adopted(connection: Connection[TupleRow], table: CoreTable) -> Finding:
         return Finding(
             False,
             f"Features that need {table.name} are off: {error.diag.message_primary}.",
-            f"Run atlvs bootstrap --adopt with ATLVS_OWNER_DATABASE_URL of {table.real}'s owner.",
+            f"Run atlvs bootstrap --adopt with ATLVS_OWNER_DATABASE_URL of a role that is a member of"
+            f" {table.real}'s owner and of ours.",
         )
     return _taken_on(table, lacking)
 

@@ -1,0 +1,32 @@
+"""Fixtures of tests that hold our copy of Stripe against the sandbox's truth."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from sandbox_client import Sandbox
+from stripe_mirror import fields
+
+from atlvs.db import connections
+from blocks.base import release
+from blocks.stripe import Stripe
+from tasks.stripe.pages import bind_account
+
+
+@pytest.fixture
+async def connected(org: UUID, sandbox: Sandbox) -> AsyncIterator[UUID]:
+    """An organization whose default Stripe connection is bound to the sandbox's account."""
+    await connections.save(org, "stripe", "default", fields(sandbox))
+    async with Stripe.opened() as connection:
+        await bind_account(connection)
+    yield org
+    await release()
+
+
+@pytest.fixture
+async def connection(connected: UUID) -> AsyncIterator[Stripe]:
+    """That connection, opened."""
+    async with Stripe.opened() as opened:
+        yield opened
