@@ -137,17 +137,15 @@ class Wire:
         """Send one request when its turn has come, and write down that it was sent."""
         waited = await self._pacers[bucket].wait()
         began, started = monotonic(), datetime.now(UTC)
-        answer: Answer | None = None
-        outcome = "unknown"
+        self.made, self.waited = self.made + 1, self.waited + waited
         try:
             answer = await self._send(method, url, headers, body)
-            outcome = outcome_of(answer.status)
-        except Unavailable:
-            outcome = "unavailable"
+        except BaseException as error:
+            outcome = "unavailable" if isinstance(error, Unavailable) else "unknown"
+            self._note(method, url, None, outcome, started, monotonic() - began, waited)
             raise
-        finally:
-            self.made, self.waited = self.made + 1, self.waited + waited
-            self._note(method, url, answer, outcome, started, monotonic() - began, waited)
+        outcome = outcome_of(answer.status)
+        self._note(method, url, answer, outcome, started, monotonic() - began, waited)
         if answer.status == 429:
             self.refused += 1
             await self._pacers[bucket].pause(retry_after(answer.headers) or 1.0)

@@ -5,7 +5,8 @@ import importlib
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
-from pydantic import SecretStr, ValidationError
+from prefect.settings import PREFECT_API_URL
+from pydantic import ValidationError
 
 from atlvs.db import connections
 from atlvs.db.organizations import the_organization
@@ -96,14 +97,22 @@ async def keep_fields(connector: Connector, fields: dict[str, str]) -> None:
     await connections.save(
         whose.org_id, whose.provider, whose.name, connector.stored_fields() | fields
     )
+    await save_block(connector, fields)
+
+
+async def save_block(connector: Connector, fields: dict[str, str]) -> None:
+    """Put fields into a connection's block, or make it; nothing where no Prefect server answers."""
+    kind, whose = type(connector), connector.connection
+    if not PREFECT_API_URL.value():
+        return  # else Prefect would start a server of its own in here
     try:
-        block = await type(connector).aload(whose.name)
-    except (ValueError, RuntimeError, httpx.HTTPError):
-        return  # no such block, or no server: the sealed row has it
-    for name, value in fields.items():
-        secret = isinstance(getattr(block, name), SecretStr) or getattr(block, name) is None
-        setattr(block, name, SecretStr(value) if secret else value)
-    await block.asave(whose.name, overwrite=True)
+        known = whose.name in await block_names(kind)
+        stored = (await kind.aload(whose.name)).stored_fields() if known else {}
+        await kind(**{**stored, **fields}, organization=whose.org_id).asave(
+            whose.name, overwrite=True
+        )
+    except (RuntimeError, httpx.HTTPError):
+        return  # the sealed row has them; the next bootstrap with a server makes the block
 
 
 async def check(slug: str, name: str = DEFAULT) -> Check:

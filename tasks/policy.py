@@ -4,7 +4,7 @@ Short waits happen here, so that Retry-After is honoured; what lasts longer than
 is raised, and Prefect retries the task later (or the HTTP door answers 503).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any
 from uuid import UUID, uuid5
@@ -25,13 +25,13 @@ from blocks.wire import operation, patience
 
 MOST_ATTEMPTS = 6
 BACKOFF = wait_random_exponential(multiplier=0.5, max=20)
-PREFECT_RETRIES = [10, 60, 300]  # seconds: an outage of minutes is ridden out
+PREFECT_RETRIES: list[float] = [10, 60, 300]  # seconds: an outage of minutes is ridden out
 
 
-def call(provider: str) -> Callable[[Callable[..., Awaitable[Any]]], Task[..., Any]]:
+def call(provider: str) -> Callable[[Callable[..., Coroutine[Any, Any, Any]]], Task[..., Any]]:
     """Make an async function a retriable Prefect task; `.fn` has the same policy without Prefect."""
 
-    def decorate(function: Callable[..., Awaitable[Any]]) -> Task[..., Any]:
+    def decorate(function: Callable[..., Coroutine[Any, Any, Any]]) -> Task[..., Any]:
         name = function.__name__
 
         @wraps(function)

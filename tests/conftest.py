@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 # Telemetry off and no stray server before anything imports prefect.
 os.environ |= {
@@ -57,7 +57,7 @@ def database_url(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
 
 
 def _as_url(conninfo: str) -> str:
-    parts = psycopg.conninfo.conninfo_to_dict(conninfo)
+    parts = conninfo_to_dict(conninfo)
     return f"postgresql://{parts['user']}@/{parts['dbname']}?host={parts['host']}"
 
 

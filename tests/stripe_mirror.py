@@ -146,7 +146,7 @@ def reads(sandbox: Sandbox, path: str = "") -> int:
     """GETs of the account so far, of one path or of all."""
     whose = sandbox.account.partition("/")[0]
     wanted = {"path": path} if path else {}
-    return len(sandbox.requests(method="GET", account=whose, **wanted))
+    return sum(one["method"] == "GET" for one in sandbox.requests(account=whose, **wanted))
 
 
 def events(sandbox: Sandbox, *types: str) -> list[dict[str, Any]]:

@@ -147,20 +147,6 @@ class TestVanished:
         assert tombstones(rows) == sorted(gone)
         assert_mirrored(rows, sandbox)
 
-    async def test_an_old_answer_brings_no_deleted_customer_back(
-        self, connection: Stripe, sandbox: Sandbox, rows: Rows
-    ) -> None:
-        sandbox.seed(customers=3)
-        await full()
-        gone = sandbox.dump("customer")[1]["id"]
-        sandbox.latency(0.4)
-        late = asyncio.create_task(full(only=["customer"]))
-        while reads(sandbox, "/v1/customers") < 2:
-            await asyncio.sleep(0.02)
-        sandbox.act("delete_customer", gone)
-        rows("update stripe_customers set deleted_at = now() where stripe_customer_id = %s", gone)
-        await late
-
 
 class TestInterrupted:
     async def test_finished_streams_are_not_read_again(

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from atlvs.db.engine import database
@@ -23,7 +24,7 @@ async def create(org_id: UUID, name: str, scopes: tuple[str, ...]) -> tuple[str,
         row = await cursor.fetchone()
     if row is None:
         raise RuntimeError("insert returned nothing")
-    return key, ApiKey(**{**row, "scopes": tuple(row["scopes"])})
+    return key, _api_key(row)
 
 
 async def find(key: str) -> ApiKey | None:
@@ -40,7 +41,7 @@ async def find(key: str) -> ApiKey | None:
             await tx.execute(
                 "update integration_api_keys set used_at = now() where id = %s", [row["id"]]
             )
-    return ApiKey(**{**row, "scopes": tuple(row["scopes"])})
+    return _api_key(row)
 
 
 async def every(org_id: UUID) -> list[ApiKey]:
@@ -49,9 +50,7 @@ async def every(org_id: UUID) -> list[ApiKey]:
         cursor = await tx.execute(
             f"select {COLUMNS} from integration_api_keys order by created_at desc".encode()
         )
-        return [
-            ApiKey(**{**row, "scopes": tuple(row["scopes"])}) for row in await cursor.fetchall()
-        ]
+        return [_api_key(row) for row in await cursor.fetchall()]
 
 
 async def revoke(org_id: UUID, prefix_or_id: str) -> int:
@@ -63,6 +62,11 @@ async def revoke(org_id: UUID, prefix_or_id: str) -> int:
             {"key": prefix_or_id},
         )
         return cursor.rowcount
+
+
+def _api_key(row: dict[str, Any]) -> ApiKey:
+    scopes: list[str] = row.pop("scopes")
+    return ApiKey(**row, scopes=tuple(scopes))
 
 
 def digest(key: str) -> bytes:

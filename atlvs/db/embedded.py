@@ -91,11 +91,7 @@ def ensure_database(address: str, name: str) -> str:
 def drop_database(data_dir: Path, name: str) -> None:
     """Drop a database, if it is there."""
     with psycopg.connect(address(data_dir), autocommit=True) as connection:
-        connection.execute(
-            psycopg.sql.SQL("drop database if exists {} with (force)").format(
-                psycopg.sql.Identifier(name)
-            )
-        )
+        connection.execute(SQL("drop database if exists {} with (force)").format(Identifier(name)))
 
 
 def stop(data_dir: Path) -> None:

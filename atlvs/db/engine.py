@@ -17,6 +17,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
+from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from atlvs.db import embedded
@@ -111,9 +112,7 @@ class Database:
             async with await AsyncConnection.connect(
                 role_conninfo(self._settings, SYSTEM), autocommit=True
             ) as connection:
-                await connection.execute(
-                    psycopg.sql.SQL("listen {}").format(psycopg.sql.Identifier(channel))
-                )
+                await connection.execute(SQL("listen {}").format(Identifier(channel)))
                 yield
                 async for _ in connection.notifies():
                     yield

@@ -14,6 +14,7 @@ from atlvs.db.engine import Transaction, database
 from atlvs.records import Connection, Counts
 
 STALE = timedelta(days=3)  # an interrupted full sync older than this starts afresh
+CLOCKS = timedelta(minutes=1)  # that a provider's clock and ours may differ
 MOST_MISSING = 0.05  # a larger share of vanished records waits for a person
 
 
@@ -168,6 +169,17 @@ async def delete_missing(sync: Sync, entity: str, mirror: Mirror, keys: Sequence
             [sync.id, entity],
         )
         return await mark_deleted(tx, mirror, keys)
+
+
+async def settle_events(sync: Sync) -> int:
+    """Events from before a complete reading began are covered by it; returns how many waited."""
+    async with database().org(sync.connection.org_id) as tx:
+        cursor = await tx.execute(
+            "update integration_inbox set state = 'done', done_at = clock_timestamp(), lease_until = null,"
+            " error = 'covered by a full sync' where connection_id = %s and state = 'waiting' and occurred_at < %s",
+            [sync.connection.id, sync.started_at - CLOCKS],
+        )
+        return cursor.rowcount
 
 
 async def end(sync: Sync, state: str, note: str | None = None) -> None:

@@ -1,6 +1,6 @@
 """Stripe's scheduled flows: full and incremental sync."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -102,7 +102,7 @@ async def incremental_sync(
 
 
 async def read_everything(
-    stripe: Stripe, report: Report, kinds: list[str], allow_deletes: bool = False
+    stripe: Stripe, report: Report, kinds: Sequence[str], allow_deletes: bool = False
 ) -> None:
     """A complete reading: each stream is one task, which goes on where it was interrupted."""
     await bind_account(stripe)
@@ -117,11 +117,13 @@ async def read_everything(
         held += vanished.notes
     if set(kinds) == set(STREAMS):
         await feed.start_feed(stripe, sync.started_at)
+        if not held:
+            await syncs.settle_events(sync)
     await syncs.end(sync, "held" if held else "done", " ".join(held) or None)
     report.notes += held
 
 
-async def compare_everything(stripe: Stripe, report: Report, kinds: list[str]) -> None:
+async def compare_everything(stripe: Stripe, report: Report, kinds: Sequence[str]) -> None:
     """The same reading, of which nothing is kept."""
     report.notes.append("A dry run: nothing was stored.")
     for kind in kinds:

@@ -4,7 +4,7 @@ https://docs.stripe.com/api/webhook_endpoints · The signing secret is told once
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import stripe
@@ -85,6 +85,7 @@ def _fits(endpoint: dict[str, Any]) -> bool:
 
 async def _ask(connection: Stripe, method: str, path: str, **parameters: Any) -> dict[str, Any]:
     try:
-        return (await connection.client().raw_request_async(method, path, **parameters)).data
+        answer = await connection.client().raw_request_async(method, path, **parameters)
     except stripe.StripeError as error:
         raise translated(error) from None
+    return cast("dict[str, Any]", answer.data)

@@ -36,18 +36,22 @@ class FeedRead:
 async def events_since(connection: Stripe, wanted: datetime | None = None) -> datetime | None:
     """Where the next reading begins; None when only a full sync can close the gap."""
     position = await syncs.read_cursor(connection.connection, CURSOR)
-    if position is None and wanted is None:
+    if wanted is None and position is None:
         return None
-    since = wanted or datetime.fromtimestamp(position["created"], UTC)
+    since = wanted or datetime.fromtimestamp((position or {})["created"], UTC)
     since = since.replace(tzinfo=since.tzinfo or UTC)
     return since if since > await database().now() - HORIZON else None
 
 
 @call("stripe")
 async def read_feed(connection: Stripe, since: datetime, dry_run: bool = False) -> FeedRead:
-    """Put the events since then into the inbox; the cursor moves with the last page."""
+    """Put the events since then into the inbox; the cursor moves with the last page.
+
+    It stays where it is when the reading began after it, so that nothing is left out between.
+    """
     whose = connection.connection
-    began = await database().now()
+    began, position = await database().now(), await syncs.read_cursor(whose, CURSOR)
+    joins = position is not None and position["created"] >= int(since.timestamp())
     newest, read, new, after = int((began - OVERLAP).timestamp()), 0, 0, ""
     while True:
         page = await _page(connection, since - OVERLAP, after)
@@ -59,13 +63,13 @@ async def read_feed(connection: Stripe, since: datetime, dry_run: bool = False) 
         checkpoint("feed.page")
         async with database().org(whose.org_id) as tx:
             new += await inbox.insert(tx, [(whose, event) for event in events])
-            if last:
+            if last and joins:
                 await syncs.move_cursor(tx, whose, CURSOR, {"created": newest})
             if dry_run:
                 await tx.rollback()
         if last:
             return FeedRead(read, new)
-        if read >= MOST_EVENTS:
+        if new >= MOST_EVENTS:
             return FeedRead(read, new, too_much=True)
         after = page["data"][-1]["id"]
 

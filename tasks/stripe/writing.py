@@ -7,7 +7,7 @@ after one we look whether it happened, and only if it did not send again under t
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -122,7 +122,7 @@ class _Sending:
             )
         except stripe.StripeError as error:
             raise told(error) from None  # the original holds the request's headers
-        return answer.data
+        return cast("Json", answer.data)
 
     async def _resolve(self, error: OutcomeUnknown) -> Json:
         """After a stored 500: what happened? After no answer at all: the same key may ask again."""
