@@ -247,9 +247,8 @@ class WireClient(HTTPClient):
 
 def translated(error: stripe.StripeError) -> IntegrationError:
     """An error of the SDK as one of ours."""
-    return refusal(
-        error.http_status or 0, error.json_body or {}, error.headers or {}, reading=False
-    )
+    body = error.json_body if isinstance(error.json_body, dict) else {}
+    return refusal(error.http_status or 0, body, error.headers or {}, reading=False)
 
 
 def refusal(

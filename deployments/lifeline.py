@@ -16,7 +16,7 @@ def main() -> None:
         return
     record = Record(settings().data_dir)
     try:
-        record.take(wait=0)
+        record.take(wait=5)  # the pipe may close a moment before the lock
     except Misconfigured:  # the next product is here, and ends them itself
         return
     record.tell(ending=True)

@@ -236,7 +236,7 @@ class Product:
             [sys.executable, "-m", "deployments.lifeline"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=open("/tmp/h3ll.err", "a"),
+            stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
             cwd=ROOT,
             start_new_session=True,

@@ -42,17 +42,24 @@ def call(provider: str) -> Callable[[Callable[..., Coroutine[Any, Any, Any]]], T
             finally:
                 operation.reset(token)
 
-        return task(
-            policed,
-            name=f"{provider}.{name}",
-            retries=len(PREFECT_RETRIES),
-            retry_delay_seconds=PREFECT_RETRIES,
-            retry_condition_fn=may_work_later,
-            cache_policy=NO_CACHE,
-            persist_result=False,
-        )
+        return retriable(f"{provider}.{name}")(policed)
 
     return decorate
+
+
+def retriable(name: str, run_name: str | None = None) -> Callable[..., Task[..., Any]]:
+    """A Prefect task that is tried again after an outage. Nothing of it is persisted or cached:
+    results may hold secrets, and PostgreSQL knows what was done."""
+    decorator: Any = task(
+        name=name,
+        task_run_name=run_name,
+        retries=len(PREFECT_RETRIES),
+        retry_delay_seconds=PREFECT_RETRIES,
+        retry_condition_fn=may_work_later,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+    return decorator
 
 
 def retrying() -> AsyncRetrying:

@@ -13,9 +13,6 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from atlvs.checkpoints import checkpoint
 from atlvs.db import connections, syncs
 from atlvs.db.engine import database
@@ -24,7 +21,7 @@ from atlvs.db.syncs import MOST_MISSING, Range, Sync
 from atlvs.errors import Rejected
 from atlvs.records import Counts
 from blocks.stripe import Stripe
-from tasks.policy import PREFECT_RETRIES, may_work_later, retrying
+from tasks.policy import retriable, retrying
 from tasks.stripe.rows import Row, rows_from
 
 Json = dict[str, Any]
@@ -265,15 +262,7 @@ class Vanished:
     notes: list[str] = field(default_factory=list)
 
 
-@task(
-    name="stripe.read_stream",
-    task_run_name="read {kind}",
-    retries=len(PREFECT_RETRIES),
-    retry_delay_seconds=PREFECT_RETRIES,
-    retry_condition_fn=may_work_later,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@retriable("stripe.read_stream", "read {kind}")
 async def read_stream(connection: Stripe, sync: Sync, kind: str) -> Counts:
     """Read one kind of record whole, or what an earlier try left of it."""
     if sync.finished(kind):
@@ -281,7 +270,7 @@ async def read_stream(connection: Stripe, sync: Sync, kind: str) -> Counts:
     return await Sweep(connection, sync, STREAMS[kind]).run()
 
 
-@task(name="stripe.compare_stream", task_run_name="compare {kind}", cache_policy=NO_CACHE)
+@retriable("stripe.compare_stream", "compare {kind}")
 async def compare_stream(connection: Stripe, kind: str) -> Counts:
     """Read one kind of record whole and tell what storing it would change."""
     unkept = Sync(uuid4(), connection.connection, await database().now(), {}, resumed=False)
