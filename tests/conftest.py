@@ -25,7 +25,7 @@ from webhook_listener import Listener  # noqa: E402
 from atlvs.db import embedded, engine, migrate  # noqa: E402
 from atlvs.settings import settings  # noqa: E402
 
-pytest_plugins = ["stripe_fixtures"]
+pytest_plugins = ["stripe_fixtures", "prefect_fixtures"]
 ENCRYPTION_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 

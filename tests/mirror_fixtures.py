@@ -21,6 +21,7 @@ async def connected(org: UUID, sandbox: Sandbox) -> AsyncIterator[UUID]:
     await connections.save(org, "stripe", "default", fields(sandbox))
     async with Stripe.opened() as connection:
         await bind_account(connection)
+    sandbox.clear_requests()
     yield org
     await release()
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from atlvs.settings import Settings
 from deployments import leftovers
@@ -43,8 +43,6 @@ deployments:
 class Up:
     """A running product. Its flows may be `slowly.tick` and `slowly.wait`, besides our own."""
 
-    started: ClassVar[list["Up"]] = []
-
     def __init__(self, home: Path, parts: set[str], **environment: str) -> None:
         self.home = home
         self.settings = Settings.model_validate({"ATLVS_DATA_DIR": home / "data"})
@@ -54,7 +52,6 @@ class Up:
         (home / "flows" / "slowly.py").write_text(FLOWS)
         self.deployments.write_text(DEPLOYMENTS)
         self._start(parts, environment)
-        self.started.append(self)
 
     def _start(self, parts: set[str], environment: dict[str, str]) -> None:
         root = Path(__file__).parents[1]
@@ -77,14 +74,16 @@ class Up:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    @classmethod
-    def kill_all(cls) -> None:
-        """What a failed test has left, too."""
-        for up in cls.started:
-            up.process.kill()
-            up.process.wait(5)
-            leftovers.end_all(up.settings.data_dir, up.told)
-        cls.started.clear()
+    @property
+    def url(self) -> str:
+        """Of Prefect's API."""
+        return self.told["prefect_api_url"]
+
+    def kill(self) -> None:
+        """End it and all that it started, whatever state it is in."""
+        self.process.kill()
+        self.process.wait(5)
+        leftovers.end_all(self.settings.data_dir, self.told)
 
     def _read(self) -> None:
         assert self.process.stdout

@@ -1,6 +1,7 @@
 """`atlvs up`: what it leaves behind (nothing), and what it survives."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -28,7 +29,10 @@ def home() -> Iterator[Path]:
     """One folder for all lives: Prefect's first start takes the longest."""
     path = Path(tempfile.mkdtemp(prefix="atlvs-u-", dir="/tmp"))  # noqa: S108
     yield path
-    Up.kill_all()
+    told = leftovers.read(path / "data")
+    with contextlib.suppress(psutil.Error, KeyError):  # a failed test may have left it running
+        psutil.Process(told["up"]["pid"]).kill()
+    leftovers.end_all(path / "data", told)
     shutil.rmtree(path, ignore_errors=True)
 
 

@@ -16,9 +16,8 @@ TOLD = ("contacts", "invoices", "payments")  # core tables whose changes become 
 
 
 def sql_file(name: str) -> str:
-    """One file of `atlvs/migrations/sql`, with the real names of the platform's tables put in."""
-    text = files("atlvs.migrations").joinpath("sql", name).read_text()
-    return re.sub(r"\{(\w+)\}\((\w+)\)", _reference, text).replace("'{{}}'", "'{}'")
+    """One file of `atlvs/migrations/sql`."""
+    return files("atlvs.migrations").joinpath("sql", name).read_text()
 
 
 def real_name(table: str) -> str:
@@ -40,7 +39,8 @@ def in_public(table: str) -> str:
 
 def run(name: str) -> None:
     """Run one SQL file in the migration's transaction."""
-    _connection().execute(sql_file(name).encode())
+    connection = _connection()
+    connection.execute(_with_real_references(connection, sql_file(name)).encode())
 
 
 def core_statements(name: str = "platform.sql") -> Iterator[tuple[str, str]]:
@@ -96,7 +96,7 @@ def create_missing(name: str) -> None:
             created.add(table)
             connection.execute("insert into integration_created values (%s)", [table])
         if table in created:
-            connection.execute(_with_real_references(statement).encode())
+            connection.execute(_with_real_references(connection, statement).encode())
 
 
 def secure_created() -> None:
@@ -122,12 +122,32 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _with_real_references(statement: str) -> str:
-    return re.sub(r"(?<=references )(\w+)\((\w+)\)", _reference, statement)
+def _with_real_references(connection: Connection[Any], text: str) -> str:
+    """References to core tables by their real names, and none where the platform's table takes none."""
+    core = core_columns()
+
+    def real(match: re.Match[str]) -> str:
+        table, on_delete = match[1], match[2] or ""
+        if table not in core:
+            return match[0]
+        if not _referable(connection, table):
+            return ""
+        column = real_column(table, "id")
+        return f" references {in_public(real_name(table))}({_quoted(column)}){on_delete}"
+
+    return re.sub(r" references (\w+)\(id\)( on delete (?:cascade|set null))?", real, text)
 
 
-def _reference(match: re.Match[str]) -> str:
-    return f"{_quoted(real_name(match[1]))}({_quoted(real_column(match[1], match[2]))})"
+def _referable(connection: Connection[Any], table: str) -> bool:
+    """Not to a view, to an id that is no unique uuid, nor without the right to."""
+    found = connection.execute(
+        "select exists (select from pg_index join pg_attribute on attrelid = indrelid and attnum = indkey[0]"
+        " where indrelid = to_regclass(%(table)s) and indisunique and indimmediate and indnkeyatts = 1"
+        " and indpred is null and attname = %(column)s and atttypid = 'uuid'::regtype"
+        " and has_table_privilege(indrelid, 'references'))",
+        {"table": in_public(real_name(table)), "column": real_column(table, "id")},
+    ).fetchone()
+    return bool(found and found[0])
 
 
 def _exists(connection: Connection[Any], table: str) -> bool:

@@ -52,7 +52,8 @@ async def read_feed(connection: Stripe, since: datetime, dry_run: bool = False) 
     whose = connection.connection
     began, position = await database().now(), await syncs.read_cursor(whose, CURSOR)
     joins = position is not None and position["created"] >= int(since.timestamp())
-    newest, read, new, after = int((began - OVERLAP).timestamp()), 0, 0, ""
+    newest = max(int((began - OVERLAP).timestamp()), position["created"] if position else 0)
+    read, new, after = 0, 0, ""
     while True:
         page = await _page(connection, since - OVERLAP, after)
         known = [one for one in page["data"] if one["type"] in EVENT_TYPES]
@@ -75,10 +76,13 @@ async def read_feed(connection: Stripe, since: datetime, dry_run: bool = False) 
 
 
 async def start_feed(connection: Stripe, at: datetime) -> None:
-    """Let the feed begin at the moment a full sync began, unless it is further already."""
+    """Let the feed begin at the moment a full sync began, unless it is further already.
+
+    What happened before needs no second look, so the overlap is added that a reading goes back.
+    """
     whose = connection.connection
     position = await syncs.read_cursor(whose, CURSOR)
-    begin = int(at.timestamp())
+    begin = int((at - syncs.CLOCKS + OVERLAP).timestamp())
     if position is None or position["created"] < begin:
         async with database().org(whose.org_id) as tx:
             await syncs.move_cursor(tx, whose, CURSOR, {"created": begin})

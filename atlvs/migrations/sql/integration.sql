@@ -1,7 +1,7 @@
 -- What integrations remember. Every table has org_id and row security (see secure.sql).
 create table integration_connections (
     id uuid primary key default gen_random_uuid(),
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     provider text not null,
     name text not null,
     account_id text,                       -- the provider's own id of the account, bound at first contact
@@ -17,7 +17,7 @@ create unique index on integration_connections (provider, account_id, livemode) 
 
 create table integration_inbox (
     id bigint generated always as identity primary key,
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     connection_id uuid not null references integration_connections(id),
     provider text not null,
     event_id text not null,
@@ -41,7 +41,7 @@ create index integration_inbox_received on integration_inbox (received_at);
 create table integration_outbox (
     id uuid primary key default gen_random_uuid(),
     seq bigint generated always as identity unique,
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     type text not null,
     record_type text not null,
     record_id uuid not null,
@@ -61,7 +61,7 @@ create index integration_outbox_record on integration_outbox (record_type, recor
 
 create table integration_links (
     id uuid primary key default gen_random_uuid(),
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     connection_id uuid not null references integration_connections(id),
     external_type text not null,
     external_id text not null,
@@ -73,7 +73,7 @@ create table integration_links (
 create index on integration_links (record_type, record_id);
 
 create table integration_cursors (
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     connection_id uuid not null references integration_connections(id),
     stream text not null,
     position jsonb not null,
@@ -83,11 +83,11 @@ create table integration_cursors (
 
 create table integration_syncs (
     id uuid primary key default gen_random_uuid(),
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     connection_id uuid not null references integration_connections(id),
     kind text not null check (kind in ('full', 'incremental')),
     state text not null default 'running' check (state in ('running', 'done', 'held', 'abandoned')),
-    counts jsonb not null default '{{}}',
+    counts jsonb not null default '{}',
     note text,
     started_at timestamptz not null default now(),
     finished_at timestamptz
@@ -96,7 +96,7 @@ create unique index on integration_syncs (connection_id, kind) where state = 'ru
 
 create table integration_sync_ranges (
     id uuid primary key,
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     sync_id uuid not null references integration_syncs(id) on delete cascade,
     entity text not null,
     since timestamptz not null,            -- inclusive
@@ -105,7 +105,7 @@ create table integration_sync_ranges (
 create index on integration_sync_ranges (sync_id, entity);
 
 create table integration_sync_missing (
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     sync_id uuid not null references integration_syncs(id) on delete cascade,
     entity text not null,
     external_id text not null,
@@ -114,7 +114,7 @@ create table integration_sync_missing (
 
 create table integration_requests (
     id uuid primary key,
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     connection_id uuid not null references integration_connections(id),
     operation text not null,
     fingerprint text not null,             -- of the parameters: the same key with others is refused
@@ -131,7 +131,7 @@ create table integration_requests (
 
 create table integration_calls (
     id bigint generated always as identity primary key,
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     connection_id uuid not null references integration_connections(id),
     provider text not null,
     operation text not null,
@@ -150,7 +150,7 @@ create index on integration_calls (connection_id, started_at);
 
 create table integration_api_keys (
     id uuid primary key default gen_random_uuid(),
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     name text not null,
     prefix text not null,                  -- the visible start, to tell keys apart
     hash bytea not null unique,            -- SHA-256 of 256 random bits: nothing to guess, no salt needed
@@ -161,7 +161,7 @@ create table integration_api_keys (
 );
 
 create table integration_rate_limits (
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     connection_id uuid not null references integration_connections(id) on delete cascade,
     bucket text not null,
     next_free_at timestamptz not null default now(),  -- the first moment not yet promised to a caller

@@ -6,16 +6,16 @@ select table_name, array_agg(column_name::text) from information_schema.columns
 where table_schema = 'public' and table_name in ('stripe_customers', 'stripe_payments') group by table_name;
 create table if not exists stripe_customers (
     id uuid primary key default gen_random_uuid(),
-    org_id uuid not null references {organizations}(id),
-    contact_id uuid references {contacts}(id) on delete set null,
-    company_id uuid references {companies}(id) on delete set null,
+    org_id uuid not null references organizations(id),
+    contact_id uuid references contacts(id) on delete set null,
+    company_id uuid references companies(id) on delete set null,
     stripe_customer_id text not null unique,
     created_at timestamptz default now(),
     updated_at timestamptz default now()
 );
 create table if not exists stripe_payments (
     id uuid primary key default gen_random_uuid(),
-    org_id uuid not null references {organizations}(id),
+    org_id uuid not null references organizations(id),
     stripe_payment_intent_id text not null unique,
     amount_cents bigint not null,
     currency text not null,
@@ -46,7 +46,7 @@ begin
         'stripe_disputes', 'stripe_balance_transactions', 'stripe_payouts', 'stripe_checkout_sessions'] loop
         execute format('alter table %I
             add column if not exists id uuid primary key default gen_random_uuid(),
-            add column if not exists org_id uuid not null references {organizations}(id),
+            add column if not exists org_id uuid not null references organizations(id),
             add column connection_id uuid references integration_connections(id),
             add column livemode boolean,
             add column stripe_created_at timestamptz,
@@ -98,7 +98,7 @@ alter table stripe_refunds
     add column failure_reason text;
 create index on stripe_refunds (stripe_payment_intent_id);
 alter table stripe_invoices
-    add column invoice_id uuid references {invoices}(id) on delete set null,
+    add column invoice_id uuid references invoices(id) on delete set null,
     add column stripe_customer_id text,
     add column stripe_subscription_id text,
     add column number text,

@@ -1,0 +1,30 @@
+"""A real Prefect server on its own embedded PostgreSQL, with a worker: one for all tests."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import PrefectClient, get_client
+from products import Up
+
+from deployments.prefect_client import prefect_settings
+
+
+@pytest.fixture(scope="session")
+def prefect_up() -> Iterator[Up]:
+    """`atlvs up` without web and drainer."""
+    home = Path(tempfile.mkdtemp(prefix="atlvs-p-", dir="/tmp"))  # noqa: S108
+    up = Up(home, {"prefect", "worker"})
+    yield up.ready()
+    up.kill()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+async def prefect_api(prefect_up: Up) -> AsyncGenerator[PrefectClient]:
+    """A client of that server; in the test, all of Prefect talks to it."""
+    with prefect_settings(prefect_up.settings):
+        async with get_client() as client:
+            yield client
