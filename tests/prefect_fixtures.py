@@ -15,16 +15,25 @@ from deployments.prefect_client import prefect_settings
 @pytest.fixture(scope="session")
 def prefect_up() -> Iterator[Up]:
     """`atlvs up` without web and drainer."""
-    home = Path(tempfile.mkdtemp(prefix="atlvs-p-", dir="/tmp"))  # noqa: S108
+    home = Path(tempfile.mkdtemp(prefix="atlvs-p-", dir="/tmp"))  # noqa: S108  # short: socket paths
     up = Up(home, {"prefect", "worker"})
-    yield up.ready()
-    up.kill()
-    shutil.rmtree(home, ignore_errors=True)
+    try:
+        yield up.ready()
+    finally:
+        up.kill()
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture
-async def prefect_api(prefect_up: Up) -> AsyncGenerator[PrefectClient]:
-    """A client of that server; in the test, all of Prefect talks to it."""
-    with prefect_settings(prefect_up.settings):
-        async with get_client() as client:
-            yield client
+def prefect_server(prefect_up: Up) -> Iterator[str]:
+    """In this test, Prefect talks to the server; its address."""
+    with prefect_settings(prefect_up.settings) as url:
+        assert url
+        yield url
+
+
+@pytest.fixture
+async def prefect_api(prefect_server: str) -> AsyncGenerator[PrefectClient]:
+    """A client of the server."""
+    async with get_client() as client:
+        yield client

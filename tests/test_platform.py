@@ -272,6 +272,7 @@ def test_platforms_own_role_works_as_before(migrated: Platform):
         migrated.as_theirs(
             "update crm_people set first_name = 'Zed', shoe_size = 40 where mail like 'z%'"
         )
+        migrated.as_theirs("""insert into "Bill" (org_id) values (gen_random_uuid()), (null)""")
         assert (
             len(migrated.as_theirs("delete from crm_people where mail like 'z%' returning 1")) == 2
         )
@@ -378,10 +379,8 @@ def test_table_of_another_owner_is_told_and_the_others_succeed(migrated: Platfor
         found = platform.adopt(keeper)
         refused = text(found, "crm_people")
         assert not refused.ok
-        assert (
-            refused.text
-            == "Features that need contacts are off: must be owner of relation crm_people."
-        )
+        assert refused.text.startswith("Features that need contacts are off: ")
+        assert "crm_people" in refused.text
         assert "ATLVS_OWNER_DATABASE_URL" in refused.mend
         assert text(found, "orgs").ok
         assert text(found, "Bill").ok

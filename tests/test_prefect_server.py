@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from prefect.client.schemas.objects import FlowRun
 from products import Up
 
 from blocks import CONNECTORS
-from deployments.bootstrap import SILENT, bootstrap
+from deployments.bootstrap import SILENT
 from deployments.deploy import FILE, deploy_all, entries, wanted
 from deployments.prefect_server import client_environment, credential
 from deployments.supervise import ROOT
@@ -39,10 +38,10 @@ KEYS = {
 
 
 @pytest.fixture
-def own_flows(prefect_up: Up, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_flows(prefect_up: Up, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`slowly` can be imported here as well."""
     monkeypatch.syspath_prepend(prefect_up.home / "flows")
-    yield prefect_up.home
+    return prefect_up.home
 
 
 # prefect.yaml
@@ -86,7 +85,7 @@ def test_deployments_have_names_of_their_own_and_scheduled_ones_run_alone():
 
 async def test_bootstrap_twice_changes_nothing(prefect_up: Up, prefect_api: PrefectClient):
     before = await everything(prefect_api)
-    said = await bootstrap(prefect_up.settings)
+    said = run(prefect_up, "-m", "deployments.bootstrap").splitlines()
     assert f"deployments: {len(entries())} unchanged" in said
     assert "work pool atlvs: there" in said
     assert await everything(prefect_api) == before
@@ -97,15 +96,7 @@ async def test_bootstrap_twice_changes_nothing(prefect_up: Up, prefect_api: Pref
 
 async def test_prefect_deploy_all_gives_the_same(prefect_up: Up, prefect_api: PrefectClient):
     before = (await everything(prefect_api))["deployments"]
-    environment = {**os.environ, **client_environment(prefect_up.settings, prefect_up.url)}
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(prefect_up, "-m", "prefect", "--no-prompt", "deploy", "--all")
     after = (await everything(prefect_api))["deployments"]
     for one in (*before.values(), *after.values()):
         one.pop("updated")
@@ -154,10 +145,10 @@ async def test_scheduled_run_appears_by_itself_and_completes(
     )
     await deploy_all(prefect_api, file)
     made = await prefect_api.read_deployment_by_name("slowly-tick/often")
-    run = await completed_run(prefect_api, made.id)
+    found = await completed_run(prefect_api, made.id)
     await prefect_api.delete_deployment(made.id)
-    assert run.auto_scheduled
-    assert "said hello" in await logged(prefect_api, run)
+    assert found.auto_scheduled
+    assert await logged(prefect_api, found, "said hello")
 
 
 async def test_wanted_run_completes_on_the_worker(
@@ -166,8 +157,7 @@ async def test_wanted_run_completes_on_the_worker(
     await deploy_all(prefect_api, prefect_up.deployments)
     made = await prefect_api.read_deployment_by_name("slowly-tick/on-demand")
     await prefect_api.create_flow_run_from_deployment(made.id, parameters={"word": "now"})
-    run = await completed_run(prefect_api, made.id)
-    assert "said now" in await logged(prefect_api, run)
+    assert await logged(prefect_api, await completed_run(prefect_api, made.id), "said now")
 
 
 async def test_only_those_with_the_credential_get_in(prefect_up: Up):
@@ -191,6 +181,17 @@ def test_no_secret_stands_on_a_command_line(prefect_up: Up):
     assert not [line for line in prefect_up.lines if password in line]
 
 
+def run(up: Up, *arguments: str) -> str:
+    """What a process of ours prints that talks to this server."""
+    given = {"ATLVS_DATA_DIR": str(up.settings.data_dir), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **given, **client_environment(up.settings, up.url)}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 async def completed_run(client: PrefectClient, deployment: Any) -> FlowRun:
     wanted = FlowRunFilter.model_validate(
         {"deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["COMPLETED"]}}}
@@ -202,13 +203,13 @@ async def completed_run(client: PrefectClient, deployment: Any) -> FlowRun:
     raise AssertionError("no run completed")
 
 
-async def logged(client: PrefectClient, run: FlowRun) -> list[str]:
+async def logged(client: PrefectClient, run: FlowRun, line: str) -> bool:
     wanted = LogFilter.model_validate({"flow_run_id": {"any_": [run.id]}})
-    for _ in range(50):  # they are sent in batches
-        if lines := [log.message for log in await client.read_logs(wanted)]:
-            return lines
+    for _ in range(100):  # lines are sent in batches
+        if line in [log.message for log in await client.read_logs(wanted)]:
+            return True
         await asyncio.sleep(0.1)
-    return []
+    return False
 
 
 async def everything(client: PrefectClient) -> dict[str, Any]:

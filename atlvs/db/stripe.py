@@ -7,7 +7,7 @@ a webhook, a sweep or a full sync brought them.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from atlvs.db.bulk import Mirror, mark_deleted, upsert
+from atlvs.db.bulk import CHANGED, Mirror, mark_deleted, upsert
 from atlvs.db.engine import Transaction
 from atlvs.db.platform import writable
 from atlvs.records import Connection, Counts
@@ -50,13 +50,14 @@ async def store(
     deleted: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Counts]:
     """Upsert rows per object type, mark tombstones, and carry what changed to the platform's tables."""
+    await tx.execute(CHANGED)
     counts = {
         kind: await upsert(tx, connection, MIRRORS[kind], found) for kind, found in rows.items()
     }
     for kind, keys in (deleted or {}).items():
         gone = await mark_deleted(tx, MIRRORS[kind], keys)
         counts.setdefault(kind, Counts()).deleted += gone
-    changed = {kind for kind, count in counts.items() if count.changed}
+    changed = {kind for kind, count in counts.items() if count.created or count.updated}
     await _plan_for(tx, sum(count.changed for count in counts.values()))
     if "customer" in changed:
         await _link_customers(tx)

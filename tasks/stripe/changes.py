@@ -35,6 +35,7 @@ WHERE: dict[str, tuple[str, str]] = {
     "subscription": ("/v1/subscriptions/{}", ""),
     "checkout.session": ("/v1/checkout/sessions/{}", ""),
     "payout": ("/v1/payouts/{}", ""),
+    "balance_transaction": ("/v1/balance_transactions/{}", ""),
     # lists that belong to one object
     "refunds of": (
         "/v1/refunds?limit=100&expand[]=data.balance_transaction&payment_intent={}",
@@ -53,6 +54,7 @@ BESIDE: dict[str, Callable[[Json], Iterable[tuple[str, str | None]]]] = {
     ],
     "refund": lambda one: [("charge", id_of(one.get("charge")))],
     "dispute": lambda one: [("charge", id_of(one.get("charge")))],
+    "payout": lambda one: [("balance_transaction", id_of(one.get("balance_transaction")))],
     "invoice_payment": lambda one: [("invoice", id_of(one.get("invoice")))],
     "checkout.session": lambda one: [
         ("payment_intent", id_of(one.get("payment_intent"))),
@@ -102,6 +104,8 @@ class Changes:
             if value.get("object") in mirror.MIRRORS and "id" in value:
                 self.add(value, asked_at)
                 flat[name] = value["id"]
+        for part in one.get("balance_transactions") or ():  # of a dispute, always whole
+            self.add(part, asked_at)
         if isinstance(one.get("payments"), dict):  # only there when expanded
             for payment in flat.pop("payments")["data"]:
                 self.add(payment, asked_at)

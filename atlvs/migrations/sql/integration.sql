@@ -41,7 +41,7 @@ create index integration_inbox_received on integration_inbox (received_at);
 create table integration_outbox (
     id uuid primary key default gen_random_uuid(),
     seq bigint generated always as identity unique,
-    org_id uuid not null references organizations(id),
+    org_id uuid not null,                  -- no reference: an event never fails the platform's own write
     type text not null,
     record_type text not null,
     record_id uuid not null,
