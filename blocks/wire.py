@@ -5,6 +5,7 @@ a request that left and got no answer is OutcomeUnknown (or Unavailable where as
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -25,6 +26,7 @@ from atlvs.records import Connection
 TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
 LEASE_SECONDS = 0.25  # how far ahead a busy process reserves slots
 FLUSH = 200
+LONGEST_PAUSE = 86_400.0  # seconds that we take from a Retry-After
 
 # What is being done, for the audit; how long the caller is ready to wait for a slot.
 operation: ContextVar[str] = ContextVar("operation", default="")
@@ -82,14 +84,14 @@ class Pacer:
         async with self._lock:
             if not self._slots:
                 await self._lease()
-            slot = self._slots.popleft()
-        delay = slot - monotonic()
-        if delay > patience.get():
-            raise Unavailable(
-                self.connection.provider,
-                "the limit of calls is used up for now.",
-                retry_after=delay,
-            )
+            delay = self._slots[0] - monotonic()
+            if delay > patience.get():  # the slot stays for whoever asks next
+                raise Unavailable(
+                    self.connection.provider,
+                    "the limit of calls is used up for now.",
+                    retry_after=delay,
+                )
+            self._slots.popleft()
         if delay > 0:
             await asyncio.sleep(delay)
         return monotonic() - began
@@ -174,7 +176,11 @@ class Wire:
                 method, url, headers=headers, data=body, allow_redirects=False
             ) as response:
                 return Answer(response.status, response.headers, await response.read())
-        except aiohttp.ClientConnectorError as error:
+        except (
+            aiohttp.ClientConnectorError,
+            aiohttp.ConnectionTimeoutError,
+            aiohttp.InvalidURL,
+        ) as error:
             raise Unavailable(
                 provider, "the connection was refused or could not be opened."
             ) from error
@@ -221,6 +227,8 @@ def outcome_of(status: int) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds in a Retry-After header; None when absent or a date."""
+    """Seconds in a Retry-After header, at most a day; None when absent or a date."""
     text = headers.get("Retry-After") or headers.get("retry-after") or ""
-    return float(text) if text.replace(".", "", 1).isdigit() else None
+    if not re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
+        return None
+    return min(float(text), LONGEST_PAUSE)

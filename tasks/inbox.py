@@ -5,6 +5,7 @@ changes)`. Fetching happens outside of any transaction; effects and marks are in
 """
 
 import asyncio
+import contextlib
 import importlib
 import logging
 from collections import defaultdict
@@ -23,6 +24,7 @@ from atlvs.errors import IntegrationError, Misconfigured, Rejected, Unauthorized
 from atlvs.records import Connection, Counts
 from blocks import CONNECTORS
 from blocks.base import Connector
+from tasks.policy import retrying
 
 log = logging.getLogger(__name__)
 AT_ONCE = 16  # lanes fetched at the same time
@@ -112,7 +114,11 @@ async def drain(seconds: float = 20.0, begun: asyncio.Event | None = None) -> Dr
             if begun:
                 begun.set()
             checkpoint("drain.claimed")
-            await _handle_claim(slug, claimed, drained)
+            try:
+                await _handle_claim(slug, claimed, drained)
+            except IntegrationError as error:  # our own database went away
+                await _let_go(claimed, error)
+                raise
     return drained
 
 
@@ -227,9 +233,18 @@ async def _give_back(lane: Lane, error: BaseException, drained: Drained) -> None
     drained.reasons[type(error).__name__] = drained.reasons.get(type(error).__name__, 0) + 1
 
 
+async def _let_go(claimed: list[Waiting], error: IntegrationError) -> None:
+    """Give back what is not done, so that nobody has to wait for the lease to end."""
+    with contextlib.suppress(IntegrationError):
+        await retrying()(inbox.postpone, [event.id for event in claimed], str(error), 0.0)
+
+
 async def _postpone(lanes: list[Lane], error: BaseException, drained: Drained) -> None:
     """Nothing is wrong with these events: the provider or the credential is."""
-    after = 300.0 if isinstance(error, (Unauthorized, Misconfigured)) else 15.0
+    if getattr(error, "provider", "") == "database":
+        after = 1.0
+    else:
+        after = 300.0 if isinstance(error, (Unauthorized, Misconfigured)) else 15.0
     told = getattr(error, "retry_after", None)
     ids = [id for lane in lanes for id in lane.ids]
     mend = f" Mend it: atlvs check {error.provider}" if isinstance(error, Unauthorized) else ""

@@ -221,6 +221,8 @@ async def everything(client: PrefectClient) -> dict[str, Any]:
         for one in await client.read_deployments()
     }
     for one in deployments.values():
+        limit = one.pop("global_concurrency_limit")  # its slots come and go
+        one["limit"] = limit and limit["limit"]
         for schedule in one["schedules"]:
             schedule.pop("updated")
     return {

@@ -153,6 +153,7 @@ class Database:
             max_size=8,
             timeout=10,
             open=False,
+            check=AsyncConnectionPool.check_connection,  # a restart of PostgreSQL costs nobody a try
             kwargs={"row_factory": dict_row},
         )
         if role in self._pools:  # somebody was quicker while we looked the address up

@@ -8,7 +8,6 @@ from statistics import median
 from typing import Any
 
 from tasks.stripe.pages import PAGE, READERS, STREAMS
-from tests.benchmarks.bare_reader import CHUNK
 from tests.benchmarks.cost import Cost, of_children, output_of
 from tests.benchmarks.ground import Ground, key_of, python
 from tests.benchmarks.verdict import Result, spread
