@@ -10,17 +10,19 @@ connection called "default".
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Self
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+import httpx
 from prefect.blocks.core import Block
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from prefect.settings import PREFECT_API_URL
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 
 from atlvs.db import connections
 from atlvs.db.engine import database
-from atlvs.errors import Misconfigured, Rejected, Unauthorized
+from atlvs.errors import Misconfigured, Rejected, Unauthorized, Unavailable
 from atlvs.records import Check, Connection, ProviderEvent
 from atlvs.settings import variable
 from blocks.wire import Wire, close_session
@@ -30,6 +32,9 @@ DEFAULT = "default"
 
 class Connector(Block, ABC):
     """The credentials and options of one connection, and what can be done with them."""
+
+    # A misspelled secret is not kept as a field of its own, nor shown by a refusal.
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
     slug: ClassVar[str]
     environment: ClassVar[dict[str, str]] = {}  # field → variable
@@ -95,19 +100,32 @@ class Connector(Block, ABC):
         raise Rejected(self.slug, "is connected with keys, not in the browser.", code="no_oauth")
 
     async def disconnect(self) -> None:
-        """Wipe the secrets here, in the block and in our database. Records stay."""
+        """Wipe the secrets, in our database and in the block. Records stay."""
         connection = self.connection
         await connections.wipe(connection)
-        with suppress(ValueError):  # there never was a block of that name
+        if not PREFECT_API_URL.value():
+            return  # else Prefect would start a server of its own in here
+        try:
             await type(self).adelete(connection.name)
+        except ValueError:
+            return  # there never was a block of that name
+        except (RuntimeError, httpx.HTTPError) as error:
+            raise Unavailable(
+                "prefect",
+                f"the {self.slug} connection {connection.name!r} is wiped here, but no Prefect server "
+                "answers: delete its block there, else it is taken over again.",
+            ) from error
 
     def stored_fields(self) -> dict[str, Any]:
         """All fields as plain values, for sealing; None and the defaults are left out."""
-        plain = {name: getattr(self, name) for name in type(self).model_fields}
+        plain = {
+            name: getattr(self, name)
+            for name, field in type(self).model_fields.items()
+            if name != "organization" and getattr(self, name) not in (None, field.default)
+        }
         return {
             name: value.get_secret_value() if isinstance(value, SecretStr) else value
             for name, value in plain.items()
-            if value is not None and name != "organization"
         }
 
     @classmethod
@@ -148,9 +166,11 @@ class Connector(Block, ABC):
         try:
             connector = cls(**values, organization=connection.org_id)
         except ValidationError as error:
-            wrong = ", ".join(str(part["loc"][0]) for part in error.errors())
+            wrong = {
+                str(part["loc"][0]) if part["loc"] else "fields that fit" for part in error.errors()
+            }
             raise Misconfigured(
-                f"The {cls.slug} connection {connection.name!r} lacks: {wrong}."
+                f"The {cls.slug} connection {connection.name!r} lacks: {', '.join(sorted(wrong))}."
             ) from None  # the original shows the values
         connector._connection = connection
         return connector

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,17 @@ import psutil
 Say = Callable[[str, str], None]  # name of the process, line
 LONGEST_PAUSE = 30
 STEADY = 60  # a process that lived this long has earned a quick restart
+# A run shorter than its first heartbeat's journey is looked at once it has long ended.
+NOISE = ("Failed to set state: Run is already in terminal state",)
+
+
+def say(name: str, line: str) -> None:
+    """One line of one process, on standard output."""
+    if any(noise in line for noise in NOISE):
+        return
+    with contextlib.suppress(OSError):  # whoever read this may be gone
+        sys.stdout.write(f"{name:<9} | {line}\n")
+        sys.stdout.flush()
 
 
 @dataclass

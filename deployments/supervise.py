@@ -9,13 +9,12 @@ it stays behind (`deployments.lifeline`, `deployments.leftovers`).
 
 import asyncio
 import contextlib
-import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -25,32 +24,9 @@ from atlvs.db import embedded
 from atlvs.errors import Misconfigured, Unavailable
 from atlvs.settings import Settings, settings, variable
 from deployments import prefect_server
-from deployments.child import Child, Say
+from deployments.child import Child, Say, say
 from deployments.leftovers import MARK, Record, described, end, end_all
-
-ROOT = Path(__file__).resolve().parents[1]
-PARTS = frozenset({"prefect", "web", "worker", "drainer"})
-COMMANDS: Mapping[str, Sequence[str]] = {
-    "prefect": [sys.executable, "-m", "prefect", "--no-prompt", "server", "start"],
-    "bootstrap": [sys.executable, "-m", "deployments.bootstrap"],
-    "web": [sys.executable, "-m", "deployments.web"],
-    "worker": [sys.executable, "-m", "prefect", "--no-prompt", "worker", "start"]
-    + ["--pool", "atlvs", "--type", "process", "--name", "atlvs up", "--limit", "10"],
-    "drainer": [sys.executable, "-m", "deployments.drainer"],
-}
-
-
-# A run shorter than its first heartbeat's journey is looked at once it has long ended.
-NOISE = ("Failed to set state: Run is already in terminal state",)
-
-
-def say(name: str, line: str) -> None:
-    """One line of one process, on standard output."""
-    if any(noise in line for noise in NOISE):
-        return
-    with contextlib.suppress(OSError):  # whoever read this may be gone
-        sys.stdout.write(f"{name:<9} | {line}\n")
-        sys.stdout.flush()
+from deployments.parts import COMMANDS, PARTS, ROOT, surroundings
 
 
 class Product:
@@ -79,6 +55,7 @@ class Product:
         self._commands = {**COMMANDS, **(commands or {}), **self._beside}
         self._record = Record(settings.data_dir)
         self._children: dict[str, Child] = {}
+        self._scratch = self._record.data_dir / "tmp"
         self._mark = secrets.token_hex(16)
         self._lifeline: subprocess.Popen[bytes] | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -124,6 +101,8 @@ class Product:
         self._record.take()
         end(self._record.told)
         self._record.begin(self._mark)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(mode=0o700)
 
     async def _start(self) -> None:
         self._choose_web_port()
@@ -195,16 +174,7 @@ class Product:
         return url.get_secret_value() if url else ""
 
     def _child(self, name: str, extra: Mapping[str, str] | None = None) -> Child:
-        paths = [str(ROOT), *filter(None, [variable("PYTHONPATH")])]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(paths),  # flow runs start in folders of their own
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-            "PYTHONUNBUFFERED": "1",
-            **self.environment,
-            **(extra or {}),
-            MARK: self._mark,
-        }
+        environment = surroundings(self._scratch, self._mark) | self.environment | dict(extra or {})
         child = Child(name, self._commands[name], environment, str(ROOT), self._say, self._remember)
         self._children[name] = child
         return child
@@ -237,7 +207,7 @@ class Product:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
+            env=surroundings(self._scratch, self._mark) | self.environment | {MARK: ""},
             cwd=ROOT,
             start_new_session=True,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,11 +17,13 @@ from tasks.stripe.pages import bind_account
 
 
 @pytest.fixture
-async def connected(org: UUID, sandbox: Sandbox) -> AsyncIterator[UUID]:
+async def connected(org: UUID, sandbox: Sandbox, rows: Any) -> AsyncIterator[UUID]:
     """An organization whose default Stripe connection is bound to the sandbox's account."""
     await connections.save(org, "stripe", "default", fields(sandbox))
     async with Stripe.opened() as connection:
         await bind_account(connection)
+    # An hour old: Stripe's times are whole seconds, and what is older than the connection is history.
+    rows("update integration_connections set created_at = now() - interval '1 hour'")
     sandbox.clear_requests()
     yield org
     await release()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sandbox_client import Sandbox
+from stripe_description import check_request
 
 from atlvs.db import inbox
 from atlvs.db.stripe import MIRRORS
@@ -161,6 +162,13 @@ def reads(sandbox: Sandbox, path: str = "") -> int:
     whose = sandbox.account.partition("/")[0]
     asked = [one for one in sandbox.requests(account=whose) if one["method"] == "GET"]
     return sum(path in ("", one["path"]) for one in asked)
+
+
+def check_requests(sandbox: Sandbox) -> None:
+    """Hold what we asked for, and was not refused, against Stripe's description (without payouts)."""
+    for one in sandbox.requests(account=sandbox.account.partition("/")[0]):
+        if one["status"] == 200 and "payouts" not in one["path"]:
+            check_request(one["method"], one["path"], one["params"])
 
 
 def events(sandbox: Sandbox, *types: str) -> list[dict[str, Any]]:

@@ -74,6 +74,12 @@ def configure(home: Path) -> None:
         _let_read(program("postgres").parents[1])
 
 
+def tidy(home: Path) -> None:
+    """Remove what a stopped server leaves outside its folder."""
+    with contextlib.suppress(OSError):
+        _short_folder(home).rmdir()
+
+
 def check_folder(data_dir: Path, home: Path) -> None:
     """One folder, one user: say so before anything is touched."""
     if set(str(home)) & set('"\\$`\n'):
@@ -195,8 +201,7 @@ def _socket_folder(home: Path) -> Path:
     """The cluster's own folder; one in /tmp for the user alone where a socket cannot stand there."""
     if len(os.fsencode(home)) <= SOCKET_ROOM and "," not in str(home):  # a comma parts hosts
         return home
-    name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-    place = Path("/tmp") / f"atlvs-{os.geteuid()}-{name}"  # noqa: S108  # TMPDIR may be long itself
+    place = _short_folder(home)
     place.mkdir(mode=0o700, exist_ok=True)
     account = _account()
     owner = account.pw_uid if account else os.geteuid()
@@ -205,3 +210,8 @@ def _socket_folder(home: Path) -> Path:
     if place.is_symlink() or place.lstat().st_uid != owner:
         raise Misconfigured(f"{place} is somebody else's: set ATLVS_DATA_DIR to a shorter path.")
     return place
+
+
+def _short_folder(home: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+    return Path("/tmp") / f"atlvs-{os.geteuid()}-{name}"  # noqa: S108  # TMPDIR may be long itself

@@ -33,6 +33,7 @@ from atlvs.db.cluster import (
     log_file,
     program,
     run,
+    tidy,
 )
 from atlvs.errors import Misconfigured
 
@@ -102,6 +103,7 @@ def stop(data_dir: Path) -> None:
     with _lock(data_dir):
         if _process(home):  # pg_ctl itself would signal whoever now bears the number in the file
             _control(home, "stop", "-m", "fast", "-w", "-t", "60")
+        tidy(home)
 
 
 def _start(home: Path) -> None:

@@ -51,9 +51,10 @@ async def store(
 ) -> dict[str, Counts]:
     """Upsert rows per object type, mark tombstones, and carry what changed to the platform's tables."""
     await tx.execute(CHANGED)
-    counts = {
-        kind: await upsert(tx, connection, MIRRORS[kind], found) for kind, found in rows.items()
-    }
+    counts: dict[str, Counts] = {}
+    for kind, found in rows.items():
+        known = await _with_our_invoices(tx, found) if kind == "invoice" else found
+        counts[kind] = await upsert(tx, connection, MIRRORS[kind], known)
     for kind, keys in (deleted or {}).items():
         gone = await mark_deleted(tx, MIRRORS[kind], keys)
         counts.setdefault(kind, Counts()).deleted += gone
@@ -95,7 +96,9 @@ async def _plan_for(tx: Transaction, rows: int) -> None:
     """Joins for a handful of rows go by index, for thousands by hash.
 
     Said outright, because statistics lag: during a first sync the planner takes the organization's
-    rows for one in two hundred, and would join thousands of payments row by row for minutes.
+    rows for one in two hundred, and would join thousands of payments row by row for minutes. Keys
+    go to a mirror table as an array, which uses its index either way: a join by hash would read the
+    whole table for each chunk.
     """
     way = "enable_seqscan" if rows < FEW else "enable_nestloop"
     await tx.execute(f"set local {way} = off".encode())
@@ -109,15 +112,16 @@ async def _link_customers(tx: Transaction) -> None:
         """
         update stripe_customers c set contact_id = match.contact_id, company_id = match.company_id
         from (
-            select c.id, coalesce(named.id, same.id) as contact_id, company.id as company_id
-            from stripe_customers c
-            join changed on changed.table_name = 'stripe_customers' and changed.key = c.stripe_customer_id
-            left join contacts named on named.id::text = c.raw->'metadata'->>'contact_id'
-            left join companies company on company.id::text = c.raw->'metadata'->>'company_id'
+            select s.stripe_customer_id, coalesce(named.id, same.id) as contact_id, company.id as company_id
+            from stage_stripe_customers s
+            left join contacts named on named.id::text = s.raw->'metadata'->>'contact_id'
+            left join companies company on company.id::text = s.raw->'metadata'->>'company_id'
             left join (select distinct on (lower(email)) id, lower(email) as email from contacts
-                       where email is not null order by lower(email), created_at) same on same.email = lower(c.email)
+                       where email is not null order by lower(email), created_at) same on same.email = lower(s.email)
+            where coalesce(named.id, same.id, company.id) is not null
         ) as match
-        where c.id = match.id and (match.contact_id is not null or match.company_id is not null)
+        where c.stripe_customer_id = match.stripe_customer_id
+        and c.stripe_customer_id = any(array(select key from changed where table_name = 'stripe_customers'))
         and (c.contact_id, c.company_id) is distinct from (match.contact_id, match.company_id)
         """
     )
@@ -130,8 +134,8 @@ async def _settle_invoices(tx: Transaction) -> None:
     await tx.execute(
         """
         update stripe_invoices s set invoice_id = i.id
-        from changed, invoices i
-        where changed.table_name = 'stripe_invoices' and changed.key = s.stripe_invoice_id
+        from invoices i
+        where s.stripe_invoice_id = any(array(select key from changed where table_name = 'stripe_invoices'))
         and i.id::text = s.raw->'metadata'->>'invoice_id' and s.invoice_id is distinct from i.id
         """
     )
@@ -143,8 +147,8 @@ async def _settle_invoices(tx: Transaction) -> None:
             select s.invoice_id, s.number, s.amount_paid_cents as paid, s.paid_at,
                 case s.status when 'open' then 'sent' when 'uncollectible' then 'written_off' else s.status end as status
             from stripe_invoices s
-            join changed on changed.table_name = 'stripe_invoices' and changed.key = s.stripe_invoice_id
-            where s.invoice_id is not null and s.status is not null
+            where s.stripe_invoice_id = any(array(select key from changed where table_name = 'stripe_invoices'))
+            and s.invoice_id is not null and s.status is not null
         ) as news
         where i.id = news.invoice_id
         and (i.status, i.amount_paid_cents, i.paid_at) is distinct from (news.status, news.paid, news.paid_at)
@@ -170,35 +174,34 @@ async def _settle_payments(tx: Transaction) -> None:
 
 _TOUCHED = """
     insert into touched
-    select key from changed where table_name = 'stripe_payments'
-    union
-    select c.stripe_payment_intent_id from stripe_charges c
-    join changed on table_name = 'stripe_charges' and key = c.stripe_charge_id where c.stripe_payment_intent_id is not null
-    union
-    select r.stripe_payment_intent_id from stripe_refunds r
-    join changed on table_name = 'stripe_refunds' and key = r.stripe_refund_id where r.stripe_payment_intent_id is not null
-    union
-    select p.stripe_payment_intent_id from stripe_invoice_payments p
-    join changed on table_name = 'stripe_invoice_payments' and key = p.stripe_invoice_payment_id
-    where p.stripe_payment_intent_id is not null
-    union
-    select p.stripe_payment_intent_id from stripe_invoice_payments p
-    join changed on table_name = 'stripe_invoices' and key = p.stripe_invoice_id
-    where p.stripe_payment_intent_id is not null
-    union
-    select s.stripe_payment_intent_id from stripe_checkout_sessions s
-    join changed on table_name = 'stripe_checkout_sessions' and key = s.stripe_checkout_session_id
-    where s.stripe_payment_intent_id is not null
-    union
-    select p.stripe_payment_intent_id from stripe_invoice_payments p
-    join stripe_invoices i using (stripe_invoice_id)
-    join changed on table_name = 'stripe_subscriptions' and key = i.stripe_subscription_id and inserted
-    where p.stripe_payment_intent_id is not null
-    union
-    select p.stripe_payment_intent_id from stripe_payments p
-    join stripe_customers c using (stripe_customer_id)
-    join changed on table_name = 'stripe_customers' and key = c.stripe_customer_id
-    where c.contact_id is not null
+    select pi from (
+        select key from changed where table_name = 'stripe_payments'
+        union
+        select stripe_payment_intent_id from stripe_charges
+        where stripe_charge_id = any(array(select key from changed where table_name = 'stripe_charges'))
+        union
+        select stripe_payment_intent_id from stripe_refunds
+        where stripe_refund_id = any(array(select key from changed where table_name = 'stripe_refunds'))
+        union
+        select stripe_payment_intent_id from stripe_invoice_payments
+        where stripe_invoice_payment_id = any(array(select key from changed where table_name = 'stripe_invoice_payments'))
+        union
+        select stripe_payment_intent_id from stripe_invoice_payments
+        where stripe_invoice_id = any(array(select key from changed where table_name = 'stripe_invoices'))
+        union
+        select stripe_payment_intent_id from stripe_checkout_sessions
+        where stripe_checkout_session_id = any(array(select key from changed where table_name = 'stripe_checkout_sessions'))
+        union
+        select stripe_payment_intent_id from stripe_invoice_payments
+        where stripe_invoice_id = any(array(
+            select stripe_invoice_id from stripe_invoices where stripe_subscription_id = any(array(
+                select key from changed where table_name = 'stripe_subscriptions' and inserted))))
+        union
+        select stripe_payment_intent_id from stripe_payments
+        where stripe_customer_id = any(array(
+            select stripe_customer_id from stripe_customers where contact_id is not null and stripe_customer_id = any(array(
+                select key from changed where table_name = 'stripe_customers'))))
+    ) as found (pi) where pi is not null
     on conflict do nothing
 """
 
@@ -209,10 +212,10 @@ _AMOUNTS = """
     from (
         select c.stripe_payment_intent_id as pi, sum(c.amount_refunded_cents) as refunded,
             min(c.stripe_created_at) filter (where c.status = 'succeeded') as paid_at
-        from stripe_charges c join touched on touched.pi = c.stripe_payment_intent_id
+        from stripe_charges c where c.stripe_payment_intent_id = any(array(select pi from touched))
         group by c.stripe_payment_intent_id
     ) as news
-    where p.stripe_payment_intent_id = news.pi
+    where p.stripe_payment_intent_id = news.pi and p.stripe_payment_intent_id = any(array(select pi from touched))
     and (p.amount_refunded_cents, p.paid_at) is distinct from (news.refunded, news.paid_at)
 """
 
@@ -224,36 +227,37 @@ _SOURCES = """
     from (
         select distinct on (pi) pi, source_type, source_id from (
             select p.stripe_payment_intent_id as pi, 1 as rank, found.*
-            from stripe_payments p join touched on touched.pi = p.stripe_payment_intent_id,
+            from stripe_payments p,
             lateral (select p.raw->'metadata'->>'source_type' as source_type,
                             p.raw->'metadata'->>'source_id' as source_id) as found
+            where p.stripe_payment_intent_id = any(array(select pi from touched))
             union all
             select s.stripe_payment_intent_id, 2, s.raw->'metadata'->>'source_type',
                 coalesce(s.raw->'metadata'->>'source_id', s.client_reference_id)
-            from stripe_checkout_sessions s join touched on touched.pi = s.stripe_payment_intent_id
+            from stripe_checkout_sessions s where s.stripe_payment_intent_id = any(array(select pi from touched))
             union all
             select ip.stripe_payment_intent_id, 3, 'invoice', i.invoice_id::text
-            from stripe_invoice_payments ip join touched on touched.pi = ip.stripe_payment_intent_id
-            join stripe_invoices i using (stripe_invoice_id) where i.invoice_id is not null
+            from stripe_invoice_payments ip join stripe_invoices i using (stripe_invoice_id)
+            where i.invoice_id is not null and ip.stripe_payment_intent_id = any(array(select pi from touched))
             union all
             select ip.stripe_payment_intent_id, 4, 'subscription', sub.id::text
-            from stripe_invoice_payments ip join touched on touched.pi = ip.stripe_payment_intent_id
-            join stripe_invoices i using (stripe_invoice_id)
+            from stripe_invoice_payments ip join stripe_invoices i using (stripe_invoice_id)
             join stripe_subscriptions sub using (stripe_subscription_id)
+            where ip.stripe_payment_intent_id = any(array(select pi from touched))
         ) as ways
         where source_type in ('registration', 'invoice', 'subscription')
         and source_id ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
         order by pi, rank
     ) as news
-    where p.stripe_payment_intent_id = news.pi
+    where p.stripe_payment_intent_id = news.pi and p.stripe_payment_intent_id = any(array(select pi from touched))
     and (p.source_type, p.source_id) is distinct from (news.source_type, news.source_id::uuid)
 """
 
 _LINKS = """
     insert into integration_links (org_id, connection_id, external_type, external_id, record_type)
     select p.org_id, p.connection_id, 'payment_intent', p.stripe_payment_intent_id, 'payments'
-    from stripe_payments p join touched on touched.pi = p.stripe_payment_intent_id
-    where p.status = 'succeeded'
+    from stripe_payments p
+    where p.status = 'succeeded' and p.stripe_payment_intent_id = any(array(select pi from touched))
     on conflict do nothing
 """
 
@@ -267,13 +271,12 @@ _PAYMENTS = """
              else 'partially_refunded' end,
         'stripe', coalesce(p.paid_at, p.stripe_created_at)
     from stripe_payments p
-    join touched on touched.pi = p.stripe_payment_intent_id
     join integration_links link on link.connection_id = p.connection_id and link.external_type = 'payment_intent'
         and link.external_id = p.stripe_payment_intent_id and link.record_type = 'payments'
     left join invoices i on p.source_type = 'invoice' and i.id = p.source_id
     left join registrations r on p.source_type = 'registration' and r.id = p.source_id
     left join stripe_customers c on c.stripe_customer_id = p.stripe_customer_id
-    where p.status = 'succeeded'
+    where p.status = 'succeeded' and p.stripe_payment_intent_id = any(array(select pi from touched))
     on conflict (id) do update
     set invoice_id = excluded.invoice_id, registration_id = excluded.registration_id,
         contact_id = coalesce(excluded.contact_id, stored.contact_id), amount_cents = excluded.amount_cents,
@@ -296,8 +299,8 @@ _REGISTRATIONS = """
             else 'partially_refunded' end as payment_status
         from stripe_payments p
         where p.source_type = 'registration' and p.status = 'succeeded' and p.source_id in (
-            select q.source_id from stripe_payments q join touched on touched.pi = q.stripe_payment_intent_id
-            where q.source_type = 'registration')
+            select q.source_id from stripe_payments q
+            where q.source_type = 'registration' and q.stripe_payment_intent_id = any(array(select pi from touched)))
         group by p.source_id
     ) as news
     where r.id = news.source_id and r.payment_status is distinct from news.payment_status

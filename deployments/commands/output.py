@@ -1,33 +1,40 @@
 """How commands speak: tables on a terminal, one JSON object with --json, one line when they fail."""
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import wraps
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import orjson
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
-
-from atlvs.settings import settings
-from blocks.base import resources
-from deployments.prefect_client import prefect_settings
+from rich.text import Text
 
 AsJson = typer.Option(False, "--json", help="Print one JSON object.")
-console = Console(highlight=False, soft_wrap=True)
+# Piped, a row stays one line: nothing is folded.
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
 
 
-def show(result: Mapping[str, Any], as_json: bool, *tables: Table | str) -> None:
+class Failed(Exception):
+    """A command did its work and found it wanting; the message says what."""
+
+
+def show(result: Mapping[str, Any], as_json: bool, *parts: Table | str) -> None:
     """The result as JSON, or as something to look at."""
     if as_json:
-        sys.stdout.write(
-            orjson.dumps(result, default=str, option=orjson.OPT_INDENT_2).decode() + "\n"
-        )
+        option = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+        sys.stdout.write(orjson.dumps(result, default=str, option=option).decode() + "\n")
         return
-    for table in tables:
-        console.print(table)
+    for part in parts:
+        console.print(part, markup=False)
+
+
+def warn(text: str) -> None:
+    """A line that is not part of the result."""
+    sys.stderr.write(f"{text}\n")
 
 
 def table(
@@ -40,28 +47,25 @@ def table(
     for name in names:
         made.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
-        made.add_row(*(_cell(row.get(name)) for name in names))
+        made.add_row(*(Text(_cell(row.get(name))) for name in names))
     return made
 
 
-def awaited(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Run an async command, with the Prefect server of `atlvs up` where one runs."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        async def inside() -> None:
-            async with resources():
-                await command(*args, **kwargs)
-
-        with prefect_settings(settings()):
-            asyncio.run(inside())
-
-    return run
+@contextmanager
+def progress(text: str) -> Generator[Status | None]:
+    """A line that moves on a terminal while something takes long; nothing where it is piped."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with Console(stderr=True).status(text) as shown:
+        yield shown
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    if hasattr(value, "strftime"):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     return str(value)

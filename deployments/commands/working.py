@@ -1,103 +1,131 @@
-"""Do something: sync, replay."""
+"""Do something: sync."""
 
+import asyncio
+import logging
 import sys
-from datetime import datetime
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
+from prefect import Flow
+from rich.status import Status
 
-from atlvs.db import inbox
-from atlvs.db.inbox import Selection
-from atlvs.errors import Misconfigured
+from atlvs.db import syncs
+from atlvs.errors import IntegrationError, Misconfigured
 from atlvs.settings import settings
 from blocks.base import DEFAULT
-from deployments.commands.output import AsJson, awaited, show, table
-from deployments.commands.setup import known
-from deployments.prefect_client import prefect_answers, quiet_console
+from deployments.commands.around import awaited
+from deployments.commands.output import AsJson, progress, show, table, warn
+from deployments.commands.questions import known
+from deployments.prefect_client import prefect_answers
 
 app = typer.Typer()
-webhooks = typer.Typer(help="The inbox of webhooks.")
-app.add_typer(webhooks, name="webhooks")
-Time = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])]
+
+
+def a_time(text: str) -> datetime:
+    """A day or a moment, as 2026-11-01 or 2026-11-01T08:00; UTC if nothing else is said."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time: 2026-11-01 or 2026-11-01T08:00.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+TIME = typer.Option(parser=a_time, metavar="TIME", help="2026-11-01 or 2026-11-01T08:00; UTC.")
+Time = Annotated[datetime | None, TIME]
 
 
 @app.command()
-@awaited
+@awaited()
 async def sync(
     provider: str,
-    full: Annotated[bool, typer.Option(help="Read everything.")] = False,
-    only: Annotated[list[str] | None, typer.Option(help="Only this kind of record.")] = None,
-    since: Annotated[
-        datetime | None, typer.Option(help="Read changes since then, whatever was read before.")
+    full: Annotated[bool, typer.Option("--full", help="Read everything.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Read all records of this kind, and no others.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option(help="Only tell what would be read.")] = False,
-    allow_deletes: Annotated[bool, typer.Option(help="Accept a mass deletion.")] = False,
-    connection: str = DEFAULT,
+    since: Time = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would change; store nothing.")
+    ] = False,
+    allow_deletes: Annotated[
+        bool, typer.Option("--allow-deletes", help="Accept a mass deletion.")
+    ] = False,
+    connection: Annotated[str, typer.Option(help="The connection's name.")] = DEFAULT,
     as_json: bool = AsJson,
 ) -> None:
     """Run a sync here and now: the same flow that the deployments run."""
     from flows import sync_flow
 
     known(provider)
-    if not sys.stderr.isatty():
-        quiet_console()
+    whole = bool(full or only)
+    if since and (whole or allow_deletes):
+        raise typer.BadParameter("--since goes with neither --full, --only nor --allow-deletes.")
+    flow = sync_flow(provider, full=whole)
+    _check_kinds(flow, only or [])
     parameters: dict[str, Any] = {"connection": connection, "dry_run": dry_run}
-    if full or only:
+    if whole:
         parameters |= {"only": only or None, "allow_deletes": allow_deletes}
-    elif since:
+    else:
         parameters |= {"since": since}
+    _say_only_what_matters()
     async with prefect_answers(settings()) as answers:
         if not answers:
             raise Misconfigured("No Prefect server answers. Start one: atlvs up")
-        summary = await sync_flow(provider, full=bool(full or only))(**parameters)
-    rows = [{"stream": name, **counts} for name, counts in summary["streams"].items()]
+        async with _counting(provider):
+            summary = await flow(**parameters)
+    rows = [{"stream": name, **_plain(counts)} for name, counts in summary["streams"].items()]
     told = [
         f"{name}: {value}" for name, value in summary.items() if name not in ("streams", "notes")
     ]
     show(summary, as_json, *summary["notes"], table("Records", rows), ", ".join(told))
 
 
-@webhooks.command("list")
-@awaited
-async def list_webhooks(
-    provider: str | None = None,
-    state: Annotated[str | None, typer.Option(help="waiting, done, ignored, dead")] = None,
-    type: Annotated[str | None, typer.Option(help="As payment_intent.succeeded.")] = None,
-    since: Time = None,
-    until: Time = None,
-    limit: int = 50,
-    as_json: bool = AsJson,
-) -> None:
-    """The newest events in the inbox."""
-    chosen = Selection(provider=provider, state=state, type=type, since=since, until=until)
-    rows = await inbox.read(chosen, limit)
-    columns = ["event_id", "type", "lane", "state", "attempts", "received_at", "error"]
-    show({"webhooks": rows}, as_json, table("Webhooks", rows, columns))
+def _plain(counts: dict[str, Any]) -> dict[str, Any]:
+    skipped = ", ".join(f"{number} {why}" for why, number in counts["skipped"].items())
+    return {**counts, "skipped": skipped}
 
 
-@webhooks.command("show")
-@awaited
-async def show_webhook(event_id: str) -> None:
-    """One event whole, as JSON."""
-    found = await inbox.show(event_id)
-    if found is None:
-        raise Misconfigured(f"There is no event {event_id!r} in the inbox.")
-    show(found, as_json=True)
+def _check_kinds(flow: Flow[..., Any], only: list[str]) -> None:
+    """Prefect's own words for a wrong parameter are long."""
+    hint = get_type_hints(flow.fn).get("only")
+    kinds = [kind for part in get_args(hint) for one in get_args(part) for kind in get_args(one)]
+    for one in only:
+        if one not in kinds:
+            raise typer.BadParameter(f"There is no {one!r}; there are: {', '.join(kinds)}.")
 
 
-@webhooks.command("replay")
-@awaited
-async def replay(
-    event_ids: Annotated[list[str] | None, typer.Argument()] = None,
-    type: str | None = None,
-    state: Annotated[str | None, typer.Option(help="dead if nothing else is said")] = None,
-    since: Time = None,
-    until: Time = None,
-    as_json: bool = AsJson,
-) -> None:
-    """Handle events again: by id, type or time; all dead letters if nothing is said."""
-    if not (event_ids or type or state or since or until):
-        state = "dead"
-    chosen = Selection(ids=tuple(event_ids or ()), type=type, state=state, since=since, until=until)
-    count = await inbox.replay(chosen)
-    show({"replayed": count}, as_json, f"{count} events wait to be handled again.")
+class OneLine(logging.Handler):
+    """Failing tries of a task, a line each; what is said of the whole run, the command says."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "prefect.task_runs" and sys.stderr.isatty():
+            warn(record.getMessage().splitlines()[0])
+
+
+def _say_only_what_matters() -> None:
+    root = logging.getLogger()
+    root.handlers = [OneLine(logging.WARNING)]
+
+
+@asynccontextmanager
+async def _counting(provider: str) -> AsyncGenerator[None]:
+    """On a terminal, how many records were read so far."""
+    with progress(f"Reading {provider}") as shown:
+        telling = asyncio.create_task(_tell(shown)) if shown else None
+        try:
+            yield
+        finally:
+            if telling:
+                telling.cancel()
+
+
+async def _tell(shown: Status) -> None:
+    while True:
+        await asyncio.sleep(1)
+        with suppress(IntegrationError):
+            for run in await syncs.recent(1):
+                if run["state"] == "running":
+                    read = sum(stream.get("read", 0) for stream in run["counts"].values())
+                    shown.update(f"Reading {run['provider']}: {read:,} records so far")

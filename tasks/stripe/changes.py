@@ -13,7 +13,7 @@ from urllib.parse import quote
 from atlvs.db import stripe as mirror
 from atlvs.db.engine import Transaction, database
 from atlvs.db.inbox import Waiting
-from atlvs.errors import Rejected
+from atlvs.errors import Rejected, Unavailable
 from atlvs.records import Connection, Counts
 from blocks.stripe import EVENT_TYPES, Stripe
 from tasks.stripe.rows import id_of, rows_from
@@ -166,7 +166,7 @@ async def _fetch(connection: Stripe, wanted: Wanted, changes: Changes) -> list[W
     path, query = WHERE[kind]
     asked_at = await database().now()
     try:
-        found = await connection.get(path.format(quote(key, safe="")), query)
+        found = await _answer(connection, path.format(quote(key, safe="")), query)
     except Rejected as error:
         if error.code != "resource_missing":
             raise
@@ -180,6 +180,18 @@ async def _fetch(connection: Stripe, wanted: Wanted, changes: Changes) -> list[W
     if found.get("deleted"):
         return []
     return [(other, id) for other, id in BESIDE.get(kind, _nothing)(found) if id]
+
+
+async def _answer(connection: Stripe, path: str, query: str) -> Json:
+    """An object; Rejected when the answer about this one is unusable while others arrive."""
+    try:
+        return await connection.get(path, query)
+    except Unavailable as error:
+        if error.code not in (None, "no_answer") or error.retry_after is not None:
+            raise
+        await connection.get("/v1/account")
+        text = f"{error.message} Other answers arrive."
+        raise Rejected("stripe", text, code="unusable") from error
 
 
 def _nothing(_one: Json) -> Iterable[tuple[str, str | None]]:

@@ -15,6 +15,7 @@ from atlvs.db import inbox, syncs
 from atlvs.db.engine import database
 from blocks.stripe import EVENT_TYPES, Stripe, event_from, without_client_secrets
 from tasks.policy import call
+from tasks.stripe.rows import without_nul
 
 CURSOR = "events"
 OVERLAP = timedelta(minutes=10)
@@ -57,7 +58,7 @@ async def read_feed(connection: Stripe, since: datetime, dry_run: bool = False) 
     while True:
         page = await _page(connection, since - OVERLAP, after)
         known = [one for one in page["data"] if one["type"] in EVENT_TYPES]
-        events = [event_from(without_client_secrets(one)) for one in known]
+        events = [event_from(without_nul(without_client_secrets(one))) for one in known]
         newest = max([newest, *(one["created"] for one in page["data"])])
         read += len(page["data"])
         last = not page["has_more"] or not page["data"]

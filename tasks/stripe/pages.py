@@ -9,6 +9,7 @@ killed run goes on where its last transaction ended.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -166,8 +167,13 @@ class Sweep:
     async def _page(self, reader: Reader) -> None:
         """Read one page into the buffer and move the range's upper end below it."""
         asked_at = await database().now()
-        page = await self._fetch(reader)
-        since = reader.range.since  # may have risen meanwhile
+        # Nothing here holds on to the page while it waits: so many readers' pages are large.
+        self._take(reader, await self._fetch(reader), asked_at)
+        checkpoint("sync.page")
+        await self._save_if_full()
+
+    def _take(self, reader: Reader, page: Json, asked_at: datetime) -> None:
+        since = reader.range.since  # may have risen while the page was fetched
         objects: Sequence[Json] = page["data"]
         self._rows += rows_from(self.stream.kind, objects, asked_at)
         self.counts.read += len(objects)
@@ -179,8 +185,6 @@ class Sweep:
             # The second of the last object may hold more: it stays in the range.
             reader.range.until = min(reader.range.until, objects[-1]["created"] + 1)
             reader.after = objects[-1]["id"]
-        checkpoint("sync.page")
-        await self._save_if_full()
 
     async def _fetch(self, reader: Reader) -> Json:
         try:

@@ -19,24 +19,35 @@ Row = dict[str, Any]
 def rows_from(kind: str, objects: Iterable[Object], fetched_at: datetime) -> list[Row]:
     """Rows of one object type, all with the same columns. `fetched_at`: when they were asked for."""
     shape, key = SHAPES[kind], KEYS[kind]
-    return [
-        {
-            key: one["id"],
-            **shape(one),
-            "stripe_created_at": moment(one.get("created")),
-            "raw": raw_text(one),
-            "fetched_at": fetched_at,
-        }
-        for one in objects
-    ]
+    rows: list[Row] = []
+    for one in objects:
+        text = orjson.dumps(one)
+        if b"\\u0000" in text:
+            one = without_nul(one)  # PostgreSQL holds none
+            text = orjson.dumps(one)
+        if b'"client_secret"' in text:
+            text = orjson.dumps(without_client_secrets(one))
+        rows.append(
+            {
+                key: one["id"],
+                **shape(one),
+                "stripe_created_at": moment(one.get("created")),
+                "raw": text.decode(),
+                "fetched_at": fetched_at,
+            }
+        )
+    return rows
 
 
-def raw_text(one: Object) -> str:
-    """The object as JSON, without client secrets."""
-    text = orjson.dumps(one)
-    if b'"client_secret"' in text:
-        text = orjson.dumps(without_client_secrets(one))
-    return text.decode().replace("\\u0000", "")  # PostgreSQL's jsonb cannot hold NUL
+def without_nul(value: Any) -> Any:
+    """The same JSON without NUL characters."""
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, dict):
+        return {without_nul(key): without_nul(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [without_nul(part) for part in value]
+    return value
 
 
 def moment(seconds: int | None) -> datetime | None:

@@ -4,6 +4,7 @@ https://docs.stripe.com/api/idempotent_requests · A stored 500 would be replaye
 after one we look whether it happened, and only if it did not send again under the next version.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ Find = Callable[[datetime], Awaitable[Json | None]]  # given the time before whi
 KEYS_KEPT = timedelta(hours=23)  # Stripe keeps them for at least 24 h
 CLOCKS = timedelta(hours=1)  # more than Stripe's clock and ours may differ
 MARK = "atlvs_request"  # metadata that tells which request made an object
+logging.getLogger("stripe").setLevel(logging.WARNING)  # below, the SDK logs whole answers
 PLAIN = (401, 403, 409, 429)  # mean the same from whoever answers
 
 
@@ -84,9 +86,7 @@ class _Sending:
         try:
             result = await self._look_back(method) or await self._ask(method, path, parameters)
         except Rejected as error:
-            told = {"message": error.message, "code": error.code, "field": error.field}
-            await requests.finish(self.connection.connection, self.row, error=told)
-            raise
+            result = await self._refused(method, error)
         except OutcomeUnknown as error:
             result = await self._resolve(error)
         except (Unavailable, Unauthorized):
@@ -131,15 +131,26 @@ class _Sending:
             raise error
         if self.find is None:
             raise await self._for_a_person(error.message) from error
-        try:
-            found = await self.find(self.row.created_at)
-        except IntegrationError:
-            await requests.let_go(self.connection.connection, self.row)
-            raise
+        found = await self._found(self.find)
         if found is not None:
             return found
         await requests.let_go(self.connection.connection, self.row, new_version=True)
         raise Unavailable("stripe", error.message, code="stored_failure") from error
+
+    async def _refused(self, method: str, error: Rejected) -> Json:
+        """A second DELETE is refused because the first one worked; all else stays refused."""
+        if method == "delete" and self.find and (found := await self._found(self.find)):
+            return found
+        kept = {"message": error.message, "code": error.code, "field": error.field}
+        await requests.finish(self.connection.connection, self.row, error=kept)
+        raise error
+
+    async def _found(self, find: Find) -> Json | None:
+        try:
+            return await find(self.row.created_at)
+        except IntegrationError:
+            await requests.let_go(self.connection.connection, self.row)
+            raise
 
     async def _for_a_person(self, text: str) -> OutcomeUnknown:
         """Nothing tells whether it happened, and nobody wants it twice."""

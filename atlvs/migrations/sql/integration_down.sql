@@ -12,7 +12,8 @@ begin
 end $$;
 
 -- Tables that the platform had before us lose what we added, and stay.
-drop index if exists integration_stripe_payments_unmatched, integration_stripe_payments_source;
+drop index if exists integration_stripe_payments_unmatched, integration_stripe_payments_source,
+    integration_stripe_payments_customer;
 do $$
 declare added record;
 begin

@@ -76,6 +76,7 @@ alter table stripe_payments
     add column paid_at timestamptz;
 create index integration_stripe_payments_unmatched on stripe_payments (org_id) where source_id is null;
 create index integration_stripe_payments_source on stripe_payments (source_id);
+create index integration_stripe_payments_customer on stripe_payments (stripe_customer_id);
 alter table stripe_charges
     add column stripe_payment_intent_id text,
     add column stripe_customer_id text,
