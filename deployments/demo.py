@@ -6,63 +6,52 @@ Prefect's database is ready.
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from inspect import isawaitable
+from pathlib import Path
 from time import monotonic
-from typing import Any
-from uuid import UUID, uuid4
 
-import aiohttp
-from rich.console import Console
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogHandler
 
-from atlvs.db import api_keys, embedded, inbox, records
-from atlvs.db import stripe as mirror
-from atlvs.db.engine import database
-from atlvs.db.organizations import the_organization
-from atlvs.errors import Unavailable
-from atlvs.settings import set_variables, settings
-from blocks.base import DEFAULT, resources
-from blocks.stripe import Stripe
-from blocks.wire import session
-from deployments.commands.output import table
+from atlvs.db import embedded
+from atlvs.settings import Settings, set_variables, settings
+from blocks.base import resources
+from deployments.commands.around import stop_unused
+from deployments.commands.output import console
+from deployments.leftovers import Record
 from deployments.prefect_client import prefect_settings, quiet_console
 from deployments.prefect_server import HOST, check_free
+from deployments.story import KEY, Story, step
 from deployments.supervise import Product
-from flows.stripe import full_sync, incremental_sync
-
-KEY = "sk_test_demo"
-NINE = (
-    "payment_intent.succeeded",
-    "payment_intent.payment_failed",
-    "invoice.paid",
-    "invoice.payment_failed",
-    "customer.subscription.created",
-    "customer.subscription.updated",
-    "customer.subscription.deleted",
-    "charge.refunded",
-    "checkout.session.completed",
-)
-SEED = {
-    "customers": 300,
-    "payments_per_customer": 2,
-    "subscriptions": 0.2,
-    "invoices": 0.2,
-    "refunds": 0.1,
-    "products": 6,
-}
-Json = dict[str, Any]
-console = Console(highlight=False, soft_wrap=True)
 
 
 def run_demo(*, stay: bool = False, keep: bool = False) -> None:
     """Run it; `stay` leaves everything up until Ctrl-C, `keep` goes on with the last demo's data."""
-    set_variables(
-        ATLVS_DATA_DIR=str(settings().data_dir.resolve() / "demo"),
-        DATABASE_URL="",
-        PREFECT_API_URL="",
-        PUBLIC_BASE_URL="",
-        ATLVS_ENCRYPTION_KEYS="",
-    )
-    asyncio.run(_demo(stay, keep))
+    home = settings().data_dir.expanduser().resolve() / "demo"
+    # Whatever the environment names is somebody's real database, account or server.
+    names = {str(field.alias) for field in Settings.model_fields.values()} - {"ATLVS_LISTEN_PORT"}
+    set_variables(**dict.fromkeys(names, ""))
+    set_variables(ATLVS_DATA_DIR=str(home))
+    try:
+        if not keep:
+            _forget_last_demo(home)
+        asyncio.run(_demo(stay, keep))
+    finally:
+        stop_unused(home)
+
+
+def _forget_last_demo(data_dir: Path) -> None:
+    """Its database goes, unless a demo runs there at this moment."""
+    if not embedded.folder(data_dir).exists():
+        return
+    record = Record(data_dir)
+    record.take()
+    try:
+        embedded.drop_database(data_dir, "atlvs")
+    finally:
+        record.release()
 
 
 async def _demo(stay: bool, keep: bool) -> None:
@@ -75,9 +64,7 @@ async def _demo(stay: bool, keep: bool) -> None:
         STRIPE_API_BASE=f"{sandbox}/stripe",
         STRIPE_WEBHOOK_SECRET="",
     )
-    if not keep:
-        await asyncio.to_thread(embedded.drop_database, settings().data_dir, "atlvs")
-    _step("Starting PostgreSQL, the Prefect server, the web and the drainer")
+    step("Starting PostgreSQL, the Prefect server, the web and the drainer")
     product = Product(
         settings(),
         parts={"prefect", "web", "drainer"} | ({"worker"} if stay else set()),
@@ -91,239 +78,38 @@ async def _demo(stay: bool, keep: bool) -> None:
             PUBLIC_BASE_URL=product.web_url, PREFECT_API_URL=product.prefect_api_url or ""
         )
         with prefect_settings(product.settings.model_copy(update={"prefect_api_url": None})):
-            async with resources():
+            async with resources(), told_prefect():
                 quiet_console()
-                await Story(sandbox, product).tell()
-        _where_to_look(product, monotonic() - began, stay)
+                await Story(sandbox, product, other_demos=keep).tell()
         if stay:
+            _where_to_look(product)
             await asyncio.Event().wait()
+    console.print("\nEverything has ended again. To look around: atlvs demo --stay")
+    console.print(f"[bold green]Done in {monotonic() - began:.0f} s.[/] Both sides agree.")
 
 
-class Story:
-    """What the demo does, step by step."""
-
-    def __init__(self, sandbox: str, product: Product) -> None:
-        self.sandbox, self.product = sandbox, product
-        self.org_id = UUID(int=0)
-        self.key = ""
-
-    async def tell(self) -> None:
-        """All of it."""
-        self.org_id = await the_organization()
-        self.key, _ = await api_keys.create(self.org_id, "demo", ("services",))
-        await self._first_sync()
-        await self._changes_without_webhooks()
-        await self._webhooks()
-        _step("Reading everything once more: what is known stays untouched")
-        _report("Full sync", await full_sync())
-        await self._compare()
-
-    async def _first_sync(self) -> None:
-        seeded = await self._control("stripe/seed", {"key": KEY, **SEED})
-        _step(f"Stripe's sandbox has {sum(seeded.values()):,} objects; reading all of them")
-        await self._control("limits", {"provider": "stripe", "reads": 100, "writes": 100})
-        _report("Full sync", await full_sync())
-
-    async def _changes_without_webhooks(self) -> None:
-        _step("Changing things in Stripe while no webhook arrives; reading what changed")
-        await self._control("webhooks", {"paused": True})
-        customers = (await self._dump("customer"))[:40]
-        for customer in customers[:30]:
-            changes = {"name": f"{customer['name']} (new)"}
-            await self._act("update_customer", customer["id"], changes=changes)
-        for customer in customers[30:32]:
-            await self._act("delete_customer", customer["id"])
-        _report("Incremental sync", await incremental_sync())
-
-    async def _webhooks(self) -> None:
-        _step(
-            "A registration, an invoice, a subscription; then the nine webhooks, twice and shuffled"
-        )
-        await self._trade()
-        sent = await self._control(
-            "webhooks/flush", {"types": list(NINE), "duplicate": 1, "shuffle": True}
-        )
-        await self._control("webhooks", {"paused": False})
-        await self._control("webhooks/flush", {})
-        await self._drained()
-        kinds = {kind: [one for one in sent if one["type"] == kind] for kind in NINE}
-        console.print(
-            table(
-                "Webhooks delivered",
-                [
-                    {
-                        "webhook": kind,
-                        "delivered": len(found),
-                        "answered 200": sum(one["status"] == 200 for one in found),
-                        "events": len({one["id"] for one in found}),
-                    }
-                    for kind, found in kinds.items()
-                ],
-            )
-        )
-        missing = [kind for kind, found in kinds.items() if not found]
-        if missing:
-            raise Unavailable("sandbox", f"did not deliver {', '.join(missing)}.")
-        async with database().org(self.org_id) as tx:
-            console.print(table("Domain events in the outbox", await records.told_events(tx)))
-            console.print(table("The platform's own tables", await records.states(tx)))
-
-    async def _trade(self) -> None:
-        """What makes Stripe send all nine: partly through our service door, partly by customers."""
-        async with database().org(self.org_id) as tx:
-            event = await records.create_event(tx, self.org_id, "Summer festival")
-            contact = await records.create_contact(
-                tx, self.org_id, "Ada", "Lovelace", "ada@example.com"
-            )
-            registrations = [
-                await records.create_registration(tx, self.org_id, event, contact, 4_500, "usd")
-                for _ in range(3)
-            ]
-            invoice = await records.create_invoice(tx, self.org_id, contact, 90_000)
-        ada = await self._call(
-            "createCustomer",
-            {"email": "ada@example.com", "name": "Ada Lovelace"},
-        )
-        paid, failed, checkout = registrations
-        await self._pay(paid, ada["id"], refund=True)
-        await self._pay(failed, ada["id"], method="pm_card_chargeDeclined")
-        await self._checkout(checkout)
-        made = await self._call(
-            "createInvoice",
-            {
-                "customerId": ada["id"],
-                "items": [{"description": "Stage", "amount": 90_000}],
-                "invoiceId": str(invoice),
-            },
-        )
-        await self._call("sendInvoice", {"invoiceId": made["id"]})
-        await self._act("pay_invoice", made["id"])
-        await self._subscribe(ada["id"])
-
-    async def _pay(
-        self,
-        registration: UUID,
-        customer: str,
-        *,
-        method: str = "pm_card_visa",
-        refund: bool = False,
-    ) -> None:
-        intent = await self._call(
-            "createPaymentIntent",
-            {
-                "amount": 4_500,
-                "currency": "usd",
-                "customerId": customer,
-                "metadata": {"source_type": "registration", "source_id": str(registration)},
-            },
-        )
-        # the customer's browser confirms, and shows a refused card itself
-        await self._control(
-            "stripe/act",
-            {"key": KEY, "action": "confirm_payment", "id": intent["id"], "payment_method": method},
-            refused_is_fine=True,
-        )
-        if refund:
-            await self._call("refundPayment", {"paymentIntentId": intent["id"], "amount": 1_500})
-
-    async def _checkout(self, registration: UUID) -> None:
-        price = {"currency": "usd", "unit_amount": 4_500, "product_data": {"name": "Ticket"}}
-        made = await self._call(
-            "createCheckoutSession",
-            {
-                "lineItems": [{"quantity": 1, "price_data": price}],
-                "successUrl": "https://example.com/thanks",
-                "cancelUrl": "https://example.com/again",
-                "metadata": {"source_type": "registration", "source_id": str(registration)},
-            },
-        )
-        await self._act("pay_checkout", made["id"])
-
-    async def _subscribe(self, customer: str) -> None:
-        prices = await self._dump("price")
-        price = next(one for one in prices if one["type"] == "recurring")
-        made = await self._call(
-            "createSubscription", {"customerId": customer, "priceId": price["id"]}
-        )
-        await self._act("pay_invoice", made["latest_invoice"]["id"])
-        await self._act("fail_renewal", made["id"])
-        await self._call("cancelSubscription", {"subscriptionId": made["id"]})
-
-    async def _drained(self) -> None:
-        for _ in range(300):
-            if not (await inbox.backlog())["waiting"]:
-                return
-            await asyncio.sleep(0.1)
-        raise Unavailable("drainer", "webhooks still wait after 30 s.")
-
-    async def _compare(self) -> None:
-        """Our tables against the sandbox's truth."""
-        async with Stripe.opened(DEFAULT) as stripe, database().org(self.org_id) as tx:
-            ours = await mirror.totals(tx, stripe.connection)
-        rows = []
-        for kind, one in mirror.MIRRORS.items():
-            theirs = [each for each in await self._dump(kind) if not each.get("deleted")]
-            rows.append({"table": one.table, "Stripe": len(theirs), "ATLVS": ours[one.table]})
-        console.print(table("Both sides", rows))
-        differing = [row["table"] for row in rows if row["Stripe"] != row["ATLVS"]]
-        if differing:
-            raise Unavailable("demo", f"both sides differ in {', '.join(differing)}.")
-
-    async def _act(self, action: str, identifier: str, **given: Any) -> Json:
-        wanted = {"key": KEY, "action": action, "id": identifier, **given}
-        return await self._control("stripe/act", wanted)
-
-    async def _control(self, path: str, given: Json, *, refused_is_fine: bool = False) -> Any:
-        async with session().post(f"{self.sandbox}/_sandbox/{path}", json=given) as answer:
-            if answer.status != 200 and not refused_is_fine:
-                raise Unavailable("sandbox", f"{path}: {(await answer.text())[:300]}")
-            return await answer.json()
-
-    async def _dump(self, kind: str) -> list[Json]:
-        async with session().get(
-            f"{self.sandbox}/_sandbox/stripe/dump", params={"key": KEY, "type": kind}
-        ) as answer:
-            return await answer.json()
-
-    async def _call(self, method: str, given: Json) -> Json:
-        """Through the service door, as the platform's web application does."""
-        async with session().post(
-            f"{self.product.web_url}/api/services/stripe/{method}",
-            json=given,
-            headers={"Authorization": f"Bearer {self.key}", "Idempotency-Key": str(uuid4())},
-            timeout=aiohttp.ClientTimeout(total=30),
-        ) as answer:
-            if answer.status != 200:
-                raise Unavailable("web", f"{method}: {(await answer.text())[:300]}")
-            return await answer.json()
+@asynccontextmanager
+async def told_prefect() -> AsyncGenerator[None]:
+    """What Prefect has still to send is sent while its server is there: at the process's exit, it
+    would try for a minute to reach one that has ended."""
+    try:
+        yield
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await APILogHandler.aflush()
+                if isawaitable(drained := EventsWorker.drain_all()):
+                    await drained
 
 
-def _report(title: str, summary: Json) -> None:
-    columns = ["stream", "read", "created", "updated", "unchanged", "deleted"]
-    streams: dict[str, Json] = summary["streams"]
-    rows: Sequence[Json] = [
-        {"stream": name, **counts} for name, counts in streams.items() if counts["read"]
-    ]
-    console.print(
-        table(f"{title}: {summary['calls']} calls in {summary['seconds']} s", rows, columns)
-    )
-
-
-def _where_to_look(product: Product, seconds: float, stay: bool) -> None:
-    console.print(f"\n[bold green]Done in {seconds:.0f} s.[/] Both sides agree.")
-    if not stay:
-        console.print("Everything has ended again. To look around: atlvs demo --stay")
-        return
+def _where_to_look(product: Product) -> None:
     home = settings().data_dir
     console.print(
-        f"Prefect's pages: {product.prefect_url} (user and password in {home}/prefect/auth)\n"
+        f"\n[bold green]Both sides agree.[/] Prefect's pages: {product.prefect_url} "
+        f"(user and password in {home}/prefect/auth)\n"
         f"API: {product.web_url}/docs   webhooks: {product.web_url}/metrics\n"
         f"On the command line: ATLVS_DATA_DIR={home} atlvs status\nCtrl-C ends all of it."
     )
-
-
-def _step(text: str) -> None:
-    console.print(f"\n[bold]● {text}[/]")
 
 
 def _quiet(name: str, line: str) -> None:

@@ -18,7 +18,9 @@ def new_database(postgres: str, template: str = "template0") -> Iterator[str]:
     name = f"t_{uuid4().hex[:12]}"
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(
-            SQL("create database {} template {}").format(Identifier(name), Identifier(template))
+            SQL("create database {} template {} strategy file_copy").format(
+                Identifier(name), Identifier(template)
+            )
         )
     yield f"postgresql://postgres@/{name}?host={conninfo_to_dict(postgres)['host']}"
     with psycopg.connect(postgres, autocommit=True) as connection:
@@ -32,9 +34,9 @@ def url_as(url: str, role: str) -> str:
 
 def execute(url: str, *statements: str) -> list[tuple[Any, ...]]:
     """Run statements in one transaction; the rows of the last."""
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
         for statement in statements:
-            cursor = connection.execute(statement.encode())
+            cursor.execute(statement.encode())
         return cursor.fetchall() if cursor.description else []
 
 

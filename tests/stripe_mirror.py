@@ -79,7 +79,8 @@ def fields(sandbox: Sandbox, **changed: Any) -> dict[str, Any]:
     }
 
 
-# What Stripe changes without telling: only a complete reading brings it.
+# What Stripe changes without telling us: only a complete reading brings it.
+TOLD = tuple(kind for kind in STREAMS if kind != "payment_intent")  # nothing tells of a waiting one
 SILENT = {"customer": ("next_invoice_sequence",), "balance_transaction": ("status",)}
 
 

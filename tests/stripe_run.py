@@ -1,18 +1,15 @@
 """Stripe's flows without a Prefect server: the flows' own bodies, their tasks called as functions.
 
-Tests import it, or start it as a process that may be killed:
-
-    python tests/stripe_run.py full|incremental|drain|replay|service [--lease SECONDS] [--chunk ROWS] …
-
-It prints one line of JSON: the run's summary, or what a service method answered.
+Tests import it, or start it as a program that makes processes to be killed: see `main`.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
+import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,6 +23,7 @@ if __name__ == "__main__":
 from prefect import Flow, Task
 
 from atlvs.db import inbox, requests
+from atlvs.settings import settings
 from blocks.base import release
 from blocks.stripe import Stripe
 from flows import report, webhooks
@@ -74,35 +72,51 @@ async def _nowhere(**_artifact: Any) -> None:
     """Where a Prefect server would keep the report."""
 
 
-async def _main(asked: argparse.Namespace) -> dict[str, Any]:
-    given = json.loads(asked.given)
+async def act(what: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What a process of its own is asked for: a run, or a service method by its name."""
     try:
-        match asked.what:
+        match what:
             case "full":
                 return await full(**given)
             case "incremental":
                 return await incremental(**given)
             case "drain":
                 return await drain()
-            case "replay":
-                return await run(webhooks.replay, **given)
             case _:
-                return await service(asked.what, UUID(given.pop("request")), **given)
+                return await service(what, UUID(given.pop("request")), **given)
     finally:
         await release()
 
 
-def _asked() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what")
-    parser.add_argument("--given", default="{}")
-    parser.add_argument("--lease", type=float, default=inbox.LEASE_SECONDS)
-    parser.add_argument("--chunk", type=int, default=pages.CHUNK)
-    return parser.parse_args()
+def one_process(asked: dict[str, Any]) -> None:
+    """Do what is asked in this process, which may die of it."""
+    os.environ.update(asked["environment"])
+    settings.cache_clear()
+    inbox.LEASE_SECONDS = requests.LEASE_SECONDS = asked["lease"]
+    pages.CHUNK = asked["chunk"]
+    asyncio.run(act(asked["what"], asked["given"]))
+
+
+def main() -> None:
+    """For each line on stdin a forked process; its id, and when it ended its status, on stdout.
+
+    Forked, because importing everything takes much longer than a run.
+    """
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                one_process(json.loads(line))
+                code = 0
+            except BaseException:  # noqa: BLE001  whatever it is, this process ends here
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        print(child, flush=True)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
 
 
 if __name__ == "__main__":
-    arguments = _asked()
-    inbox.LEASE_SECONDS = requests.LEASE_SECONDS = arguments.lease  # pyright: ignore
-    pages.CHUNK = arguments.chunk
-    print(json.dumps(asyncio.run(_main(arguments)), default=str))
+    main()

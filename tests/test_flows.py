@@ -1,7 +1,6 @@
 """The flows on a real Prefect server: what they do, and the report that each run leaves."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +38,7 @@ PAST = {"customers": 30, "payments_per_customer": 2, "subscriptions": 0.3, "invo
 
 
 @pytest.fixture
-def stripe(org: UUID, sandbox: Sandbox, prefect_server: str) -> Iterator[Sandbox]:
+def stripe(org: UUID, sandbox: Sandbox, prefect_server: str) -> Sandbox:
     """The sandbox, connected as `default`, with a past."""
     sandbox.seed(**PAST, refunds=0.2, products=2)
     fields = {
@@ -49,7 +48,7 @@ def stripe(org: UUID, sandbox: Sandbox, prefect_server: str) -> Iterator[Sandbox
         "writes_per_second": 2000.0,
     }
     asyncio.run(connections.save(org, "stripe", "default", fields))
-    yield sandbox
+    return sandbox
 
 
 def run(flow: Flow[..., Any], **parameters: Any) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def report(key: str) -> str:
         async with get_client() as client:
             wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
             found = await client.read_artifacts(artifact_filter=wanted)
-        return str(max(found, key=lambda one: one.created).data)
+        return str(max(found, key=lambda one: str(one.created)).data)
 
     return asyncio.run(read())
 
@@ -115,7 +114,7 @@ def test_a_gap_of_more_than_28_days_turns_into_a_full_sync(stripe: Sandbox, rows
 
 def test_a_second_full_sync_at_the_same_time_is_refused(stripe: Sandbox) -> None:
     async def twice() -> list[Any]:
-        return await asyncio.gather(full_sync(), full_sync(), return_exceptions=True)
+        return list(await asyncio.gather(full_sync(), full_sync(), return_exceptions=True))
 
     stripe.latency(0.05)
     ended = asyncio.run(twice())
@@ -154,7 +153,7 @@ def test_analysts_refund_invoice_and_sell(stripe: Sandbox, rows: Any) -> None:
 
     link = run(
         create_checkout_link,
-        lines=[Line(name="Ticket", amount=2_500)],
+        lines=[Line(name="Ticket", amount=2_500, quantity=1, currency="usd")],
         success_url="https://example.com/thanks",
         cancel_url="https://example.com/again",
     )

@@ -1,7 +1,6 @@
 """One budget of calls for all processes, in the database."""
 
 import asyncio
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -54,18 +53,22 @@ async def connection(org: UUID) -> Connection:
     return await connections.save(org, "stripe", "default", {})
 
 
-def start(seconds: float) -> subprocess.Popen[str]:
-    caller = subprocess.Popen(
-        [sys.executable, "-c", CALLER, str(RATE), str(seconds)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[1],
-        env={**os.environ},
-    )
-    assert caller.stdout
-    assert caller.stdout.readline() == "ready\n"
-    return caller
+def start(number: int, seconds: float) -> list[subprocess.Popen[str]]:
+    """Processes that are ready to call, once they are told to go."""
+    callers = [
+        subprocess.Popen(
+            [sys.executable, "-c", CALLER, str(RATE), str(seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[1],
+        )
+        for _ in range(number)
+    ]
+    for caller in callers:
+        assert caller.stdout
+        assert caller.stdout.readline() == "ready\n"
+    return callers
 
 
 def go(callers: list[subprocess.Popen[str]]) -> None:
@@ -91,33 +94,28 @@ def most_in(times: list[float], seconds: float) -> int:
     return most
 
 
-async def test_processes_share_one_budget(connection: Connection):
-    number, seconds = 3, 4.0
-    callers = [start(seconds) for _ in range(number)]
+async def test_processes_share_one_budget_and_one_pause(connection: Connection, rows: Rows):
+    number, running, pausing = 3, 2.5, 3.0
+    callers = start(number, running + pausing)
     go(callers)
+    while not rows("integration_rate_limits"):
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(running)
+    paused = monotonic()
+    await Pacer(connection, "read", RATE).pause(pausing)
+    ends = monotonic() + pausing
     times = made(callers)
-    together = sorted(time for one in times for time in one)
-    took = together[-1] - together[0]
     assert all(times)
-    assert len(together) <= RATE * took + number * BLOCK
-    assert len(together) >= RATE * seconds * 0.5  # it is a limit, not a wall
+    together = sorted(time for one in times for time in one)
+    before = [time for time in together if time < paused]
+    assert len(before) <= RATE * (before[-1] - before[0]) + number * BLOCK
+    assert len(before) >= RATE * running * 0.4  # it is a limit, not a wall
     for window in (0.5, 1.0, 2.0):
         assert most_in(together, window) <= RATE * window + number * BLOCK
-
-
-async def test_pause_stops_all_processes(connection: Connection):
-    callers = [start(4.0) for _ in range(2)]
-    began = monotonic()
-    go(callers)
-    await asyncio.sleep(1.0)
-    await Pacer(connection, "read", RATE).pause(2.0)
-    paused = monotonic()
-    times = sorted(time for one in made(callers) for time in one)
-    assert times[0] < paused
-    # What was leased before the pause, and what is sleeping until its slot, may still go.
-    during = [time for time in times if paused + LEASE_SECONDS * 2 < time < paused + 1.9]
-    assert during == [], (began, paused)
-    assert any(time > paused + 2.0 for time in times)
+    # Each process may use up the block that it had leased; a busy machine wakes it late.
+    leased = paused + number * LEASE_SECONDS + 1.0
+    assert [time - paused for time in together if leased < time < ends - 0.1] == []
+    assert together[-1] >= ends - 0.1
 
 
 async def test_slots_are_evenly_spaced(connection: Connection):
@@ -142,20 +140,23 @@ async def test_buckets_and_connections_do_not_share(connection: Connection, org:
         patience.reset(token)
 
 
+async def refusal(pacer: Pacer) -> float:
+    with pytest.raises(Unavailable) as refused:
+        await pacer.wait()
+    return refused.value.retry_after or 0.0
+
+
 async def test_impatient_caller_is_told_when_to_come_back(connection: Connection, rows: Rows):
     pacer = Pacer(connection, "read", RATE)
     await pacer.pause(20)
     token = patience.set(0.1)
+    began = monotonic()
     try:
-        began = monotonic()
-        for _ in range(100):
-            with pytest.raises(Unavailable) as refused:
-                await pacer.wait()
-        assert monotonic() - began < 5
+        refused = [await refusal(pacer) for _ in range(100)]
     finally:
         patience.reset(token)
-    assert refused.value.retry_after
-    assert 10 < refused.value.retry_after <= 20 + 1 / RATE
+    assert monotonic() - began < 5
+    assert all(10 < seconds <= 20 + 1 / RATE for seconds in refused)
     # A refused caller gives its slot back: asking often does not move the end of the pause away.
     [(left,)] = rows(
         "select extract(epoch from next_free_at - now())::float from integration_rate_limits", *()

@@ -62,15 +62,22 @@ def columns(rows: Rows, table: str) -> dict[str, str]:
     return {name: VALUES[kind] for name, kind in found}
 
 
-def fill(rows: Rows, table: str, org: UUID) -> None:
-    """A row of an organization in any table. References are not looked at, nor events told."""
+def row_of(rows: Rows, table: str, org: UUID) -> str:
+    """A statement that inserts a row of an organization into any table."""
     given = columns(rows, table) | {"org_id": f"'{org}'"}
     if table == "integration_syncs":
         given["kind"] = "'full'"
-    rows(
-        "do $$ begin set local session_replication_role = replica;"
-        f" insert into {table} ({', '.join(given)}) values ({', '.join(given.values())}); end $$"
-    )
+    return f"insert into {table} ({', '.join(given)}) values ({', '.join(given.values())})"
+
+
+def fill(rows: Rows, table: str, org: UUID) -> None:
+    """References are not looked at, nor events told."""
+    made = row_of(rows, table, org)
+    rows(f"do $$ begin set local session_replication_role = replica; {made}; end $$")
+
+
+def insert(connection: Connection, rows: Rows, table: str, org: UUID) -> None:
+    connection.execute(row_of(rows, table, org).encode())
 
 
 @pytest.fixture
@@ -147,15 +154,6 @@ def test_without_an_organization_no_row_is_read_or_written(rows: Rows, app: Conn
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             insert(app, rows, table, org)
     assert count(app, "organizations") == 0
-
-
-def insert(connection: Connection, rows: Rows, table: str, org: UUID) -> None:
-    given = columns(rows, table) | {"org_id": f"'{org}'"}
-    if table == "integration_syncs":
-        given["kind"] = "'full'"
-    connection.execute(
-        f"insert into {table} ({', '.join(given)}) values ({', '.join(given.values())})".encode()
-    )
 
 
 def test_another_organizations_rows_are_out_of_reach(

@@ -19,6 +19,7 @@ from sandbox_client import Sandbox
 from stripe_fixtures import Caller
 from stripe_mirror import (
     SILENT,
+    TOLD,
     assert_mirrored,
     check_requests,
     events,
@@ -36,7 +37,6 @@ from blocks.base import release
 from blocks.stripe import Stripe
 from tasks import policy
 from tasks.stripe import service
-from tasks.stripe.pages import STREAMS
 from tasks.stripe.writing import made_by
 
 pytest_plugins = ["mirror_fixtures", "stripe_fixtures"]
@@ -214,10 +214,7 @@ async def test_each_method_does_it_once_and_answers_the_same_again(
     written = [one for one in sandbox.requests()[asked:] if one["method"] != "GET"]
     assert written == []
     await incremental()
-    told = set(STREAMS) - {
-        "payment_intent"
-    }  # of one that waits for its money no event is asked for
-    assert_mirrored(rows, sandbox, told, silent=SILENT)
+    assert_mirrored(rows, sandbox, TOLD, silent=SILENT)
     check_requests(sandbox)
 
 

@@ -6,6 +6,7 @@ a webhook, a sweep or a full sync brought them.
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from atlvs.db.bulk import CHANGED, Mirror, mark_deleted, upsert
 from atlvs.db.engine import Transaction
@@ -127,18 +128,22 @@ async def _link_customers(tx: Transaction) -> None:
     )
 
 
+async def _with_our_invoices(
+    tx: Transaction, rows: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Stripe's invoices, naming only invoices that we have: of these ours tells that it was paid."""
+    named = list({row["invoice_id"] for row in rows if row["invoice_id"]})
+    known: set[UUID] = set()
+    if named and "invoices" in await writable(tx):
+        cursor = await tx.execute("select id from invoices where id = any(%s)", [named])
+        known = {row["id"] for row in await cursor.fetchall()}
+    return [row if row["invoice_id"] in known else {**row, "invoice_id": None} for row in rows]
+
+
 async def _settle_invoices(tx: Transaction) -> None:
     """An invoice of ours, named in Stripe's metadata, follows Stripe's invoice."""
     if "invoices" not in await writable(tx):
         return
-    await tx.execute(
-        """
-        update stripe_invoices s set invoice_id = i.id
-        from invoices i
-        where s.stripe_invoice_id = any(array(select key from changed where table_name = 'stripe_invoices'))
-        and i.id::text = s.raw->'metadata'->>'invoice_id' and s.invoice_id is distinct from i.id
-        """
-    )
     await tx.execute(
         """
         update invoices i set status = news.status, amount_paid_cents = news.paid, paid_at = news.paid_at,

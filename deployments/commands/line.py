@@ -16,6 +16,7 @@ from deployments.commands import api_keys, looking, running, setup, webhooks, wo
 from deployments.commands.output import Failed
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer carries its own click
+CTRL_C = 130  # typer makes it of a KeyboardInterrupt
 OLD = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
 OLD += (psycopg.errors.UndefinedFunction,)
 
@@ -45,6 +46,8 @@ def run(arguments: list[str] | None = None) -> int:
         return _failed("Interrupted.", 1)
     except Exception as error:  # noqa: BLE001  # the process's edge: one line, never a traceback
         return _failed(*ending(error))
+    if done == CTRL_C:
+        return _failed("Interrupted.", 1)
     return done if isinstance(done, int) else 0
 
 
@@ -52,7 +55,8 @@ def ending(error: Exception) -> tuple[str, int]:
     """The line that tells an error, and the exit code."""
     match error:
         case UsageError():
-            return f"{error.format_message()} See: atlvs --help", 2  # pyright: ignore
+            told = error.format_message() or "Which command?"  # pyright: ignore
+            return f"{told} See: atlvs --help", 2
         case Misconfigured():
             return str(error), 2
         case Failed() | IntegrationError():

@@ -39,10 +39,12 @@ def warn(text: str) -> None:
 
 def table(
     title: str, rows: Iterable[Mapping[str, Any]], columns: Iterable[str] | None = None
-) -> Table:
+) -> Table | str:
     """Rows as a table; the columns are those of the first row if not given."""
     rows = list(rows)
-    names = list(columns or (rows[0] if rows else []))
+    if not rows:
+        return f"{title}: none."
+    names = list(columns or rows[0])
     made = Table(title=title, title_justify="left", title_style="bold")
     for name in names:
         made.add_column(name.replace("_", " "), overflow="fold")

@@ -5,4 +5,7 @@ through base URLs alone. `python -m deployments.sandbox stripe --port 4010`, the
 `STRIPE_API_BASE=http://127.0.0.1:4010/stripe`.
 """
 
-PROVIDERS = {"stripe": "deployments.sandbox.stripe.provider:StripeSandbox"}
+PROVIDERS = {
+    "stripe": "deployments.sandbox.stripe.provider:StripeSandbox",
+    "slack": "deployments.sandbox.slack.provider:SlackSandbox",
+}

@@ -19,7 +19,7 @@ from atlvs.db import connections, syncs
 from atlvs.db.engine import database
 from atlvs.db.stripe import MIRRORS, store
 from atlvs.db.syncs import MOST_MISSING, Range, Sync
-from atlvs.errors import Rejected
+from atlvs.errors import Rejected, Unavailable
 from atlvs.records import Counts
 from blocks.stripe import Stripe
 from tasks.policy import retriable, retrying
@@ -203,7 +203,10 @@ class Sweep:
         }
         if reader.after:
             query["starting_after"] = reader.after
-        return await self.connection.get(self.stream.path, urlencode(query, safe="[]"))
+        page = await self.connection.get(self.stream.path, urlencode(query, safe="[]"))
+        if page.get("object") != "list":
+            raise Unavailable("stripe", f"the answer to {self.stream.path} is not a list.")
+        return page
 
     async def _save_if_full(self) -> None:
         if len(self._rows) >= CHUNK:

@@ -6,6 +6,7 @@ https://docs.stripe.com/api · field moves of 2025 (basil) and 2026 are noted wh
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -58,6 +59,14 @@ def moment(seconds: int | None) -> datetime | None:
 def id_of(value: Any) -> str | None:
     """An id, whether or not the field was expanded."""
     return value.get("id") if isinstance(value, dict) else value
+
+
+def uuid_of(text: Any) -> UUID | None:
+    """An id of ours, where the text is one."""
+    try:
+        return UUID(text)
+    except (TypeError, ValueError, AttributeError):
+        return None
 
 
 def customer_row(one: Object) -> Row:
@@ -116,6 +125,7 @@ def invoice_row(one: Object) -> Row:
     parent = (one.get("parent") or {}).get("subscription_details") or {}
     transitions = one.get("status_transitions") or {}
     return {
+        "invoice_id": uuid_of((one.get("metadata") or {}).get("invoice_id")),
         "stripe_customer_id": id_of(one.get("customer")),
         "stripe_subscription_id": id_of(parent.get("subscription")),
         "number": one.get("number"),

@@ -17,7 +17,7 @@ from tests.benchmarks.receiving import Receiving
 from tests.benchmarks.verdict import Result, show
 
 PARTS = ("reading", "receiving", "arriving")
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 def main() -> int:

@@ -21,8 +21,8 @@ def seeded(ground: Ground, name: str, **more: Any) -> list[Json]:
 
 
 def copies(events: list[Json], number: int) -> list[bytes]:
-    """So many events about as many payments, each as large as Stripe's."""
-    wanted = [one for one in events if one["type"] == "payment_intent.succeeded"]
+    """So many events about as many charges, each as large as Stripe's."""
+    wanted = [one for one in events if one["type"] == "charge.succeeded"]
     return [_copy(one, place) for place, one in enumerate(islice(cycle(wanted), number))]
 
 
@@ -40,5 +40,5 @@ def signed(body: bytes) -> dict[str, str]:
 
 
 def _copy(event: Json, place: int) -> bytes:
-    subject = event["data"]["object"] | {"id": f"pi_{place}"}
+    subject = event["data"]["object"] | {"id": f"ch_{place}", "payment_intent": f"pi_{place}"}
     return orjson.dumps(event | {"id": f"evt_{place}", "data": {"object": subject}})

@@ -28,7 +28,8 @@ async def nothing() -> dict[str, Any]:
 async def run(what: str, given: dict[str, Any]) -> dict[str, Any]:
     """Run it to its end; its summary, and what it took."""
     wanted = full_sync if what == "full" else nothing
-    state: State[Any] = await wanted(**given, return_state=True)
+    running: Any = wanted(**given, return_state=True)
+    state: State[Any] = await running
     summary = await state.aresult()
     return {
         "flow_run": str(state.state_details.flow_run_id),

@@ -187,11 +187,11 @@ class Reading:
         """Time ranges that hold as many customers as a page does, or a few less."""
         account = self.ground.sandbox.with_key(key_of("large"))
         created = sorted(one["created"] for one in account.dump("customer"))
-        edges, first = [created[0]], 0
-        for place, (before, moment) in enumerate(pairwise(created), start=1):
-            if place - first >= PAGE - 5 and moment > before or place - first == PAGE:
-                edges.append(moment)
-                first = place
+        edges, end = [created[0]], 0
+        while (end := end + PAGE) < len(created):
+            while created[end] == created[end - 1]:  # a second is not cut
+                end -= 1
+            edges.append(created[end])
         return list(pairwise([*edges, created[-1] + 1]))
 
 

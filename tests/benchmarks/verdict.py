@@ -32,13 +32,15 @@ def spread(values: Sequence[float], form: str = "{:.2f}") -> str:
 
 
 def show(console: Console, results: Sequence[Result]) -> None:
-    """The table."""
+    """The table, and below it how each number came about."""
     table = Table(title="ATLVS beside the bare road")
-    for column in ("what", "measured", "bound", "", "how it came about"):
-        table.add_column(column, overflow="fold")
+    for column in ("what", "measured", "bound", ""):
+        table.add_column(column)
     for one in results:
         verdict = "met" if one.met else ("MISSED" if one.counts else "missed")
         color = "green" if one.met else ("red" if one.counts else "yellow")
-        measured = one.form.format(one.value)
-        table.add_row(one.name, measured, one.bound, f"[{color}]{verdict}[/]", one.detail)
+        table.add_row(one.name, one.form.format(one.value), one.bound, f"[{color}]{verdict}[/]")
     console.print(table)
+    for one in results:
+        if one.detail:
+            console.print(f"[bold]{one.name}[/]: {one.detail}")

@@ -1,0 +1,62 @@
+"""What tests need to know of each provider. A new provider adds its sample here."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import time
+from typing import Any
+from uuid import uuid4
+
+from atlvs.records import Connection
+from blocks import CONNECTORS
+from blocks.base import DEFAULT, Connector
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What tests need to know of a provider: fields that configure it, and how it signs."""
+
+    fields: dict[str, Any]
+    base: str  # the field with the address of its API
+    event: dict[str, Any]
+    signed: Callable[[bytes], dict[str, str]]
+    unsigned: dict[str, str]
+
+
+def signed_by_stripe(body: bytes) -> dict[str, str]:
+    at = int(time())
+    digest = hmac.new(b"whsec_marked", b"%d." % at + body, hashlib.sha256).hexdigest()
+    return {"stripe-signature": f"t={at},v1={digest}"}
+
+
+SAMPLES = {
+    "stripe": Sample(
+        fields={
+            "secret_key": "sk_test_marked",
+            "publishable_key": "pk_test_shown",
+            "webhook_secrets": "whsec_marked,whsec_marked_older",
+        },
+        base="api_base",
+        event={
+            "id": "evt_1",
+            "object": "event",
+            "type": "customer.created",
+            "created": 1_790_000_000,
+            "livemode": False,
+            "data": {"object": {"id": "cus_1", "object": "customer"}},
+        },
+        signed=signed_by_stripe,
+        unsigned={"stripe-signature": f"t={int(time())},v1={'0' * 64}"},
+    ),
+}
+
+
+def assembled(slug: str, name: str = DEFAULT, **fields: str) -> Connector:
+    """A connector of no database."""
+    connection = Connection(
+        *(uuid4(), uuid4(), slug, name, None, None, True),
+        created_at=datetime.now(UTC),
+    )
+    return CONNECTORS[slug].assembled(connection, SAMPLES[slug].fields | fields)

@@ -1,0 +1,552 @@
+"""The command line: what it does, what it says, how it ends."""
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psutil
+import pytest
+import typer
+from command_line import ROOT, InProcess, ended, start
+from conftest import ENCRYPTION_KEY, Rows
+from databases import new_database
+from sandbox_client import Sandbox
+from web_client import connect_door
+
+from atlvs.db import embedded
+from deployments.commands.line import app
+
+pytest_plugins = ["command_line"]
+OTHER_KEY = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
+WRONG = [
+    (["nosuch"], "No such command"),
+    (["status", "--bad"], "No such option"),
+    (["connect"], "Missing argument"),
+    (["connect", "nosuch"], "There is no 'nosuch'"),
+    (["check", "nosuch"], "There is no 'nosuch'"),
+    (["disconnect", "stripe"], "There is no stripe connection 'default'"),
+    (["sync", "nosuch"], "There is no 'nosuch'"),
+    (["sync", "stripe", "--only", "nosuch"], "there are: customer, product"),
+    (["sync", "stripe", "--since", "yesterday"], "is no time"),
+    (["sync", "stripe", "--full", "--since", "2026-11-01"], "--since goes with neither"),
+    (["sync", "stripe"], "No Prefect server answers. Start one: atlvs up"),
+    (["bootstrap", "--adopt", "--release"], "two different things"),
+    (["webhooks", "list", "--state", "nosuch"], "'dead'"),
+    (["webhooks", "list", "--limit", "0"], "greater than or equal to 1"),
+    (["webhooks", "show", "evt_no"], "There is no event 'evt_no'"),
+    (["api-keys", "create", "shop", "--scope", "services:strip"], "There is no scope"),
+    (["api-keys", "create", "shop", "--scope", "services:stripe:nosuch"], "has no method"),
+    (["api-keys", "create", "shop"], "Missing option"),
+    (["api-keys", "revoke", "atlvs_none"], "atlvs api-keys list"),
+    (["sandbox", "nosuch"], "There is no 'nosuch'"),
+    (["sandbox", "--seed", "/nosuch.json"], "does not exist"),
+]
+LOOKING = [
+    ["status"],
+    ["check"],
+    ["audit"],
+    ["webhooks", "list"],
+    ["api-keys", "list"],
+    ["keys", "rotate"],
+]
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command and group, by its words."""
+    yield path
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*path, name))
+
+
+ALL = list(commands(typer.main.get_command(app)))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith(("ATLVS_", "STRIPE_", "PREFECT_API")):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("ATLVS_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def bootstrapped(database_url: str, org: UUID) -> str:
+    """A database with our tables and one organization; commands use it."""
+    return database_url
+
+
+@pytest.fixture
+def connected(bootstrapped: str, org: UUID, sandbox: Sandbox) -> Sandbox:
+    """The sandbox as the connection `default`."""
+    connect_door(org, sandbox)
+    return sandbox
+
+
+# Usage
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_command_has_help(atlvs: InProcess, words: tuple[str, ...]):
+    told = atlvs(*words, "--help")
+    assert told.code == 0
+    assert f"{' '.join(words)} [OPTIONS]" in " ".join(told.out.split())
+    assert told.err == ""
+
+
+def test_contracts_commands_are_there():
+    wanted = {"demo", "up", "bootstrap", "check", "connect", "disconnect", "sync", "sandbox"}
+    wanted |= {"webhooks list", "webhooks show", "webhooks replay", "keys rotate", "audit"}
+    wanted |= {"status", "api-keys create", "api-keys list", "api-keys revoke"}
+    assert wanted <= {" ".join(words) for words in ALL}
+
+
+def test_wrong_usage_is_told_in_one_line(atlvs: InProcess, bootstrapped: str):
+    for arguments, words in WRONG:
+        assert atlvs(*arguments).says(2, words), arguments
+
+
+# Configuration
+
+
+@pytest.mark.parametrize("command", [*LOOKING, ["bootstrap"]], ids=" ".join)
+def test_garbage_as_database_url(
+    atlvs: InProcess, monkeypatch: pytest.MonkeyPatch, command: list[str]
+):
+    monkeypatch.setenv("DATABASE_URL", "garbage geheim")
+    told = atlvs(*command)
+    assert told.says(2, "DATABASE_URL", "postgresql://user:password@host/database")
+    assert "geheim" not in told.err
+
+
+@pytest.mark.parametrize("command", [["status"], ["bootstrap"]], ids=" ".join)
+def test_unreachable_postgresql(
+    atlvs: InProcess, monkeypatch: pytest.MonkeyPatch, command: list[str]
+):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ada:geheim@127.0.0.1:9/platform")
+    monkeypatch.setenv("ATLVS_ENCRYPTION_KEYS", ENCRYPTION_KEY)
+    began = time.monotonic()
+    told = atlvs(*command)
+    assert told.says(1, "PostgreSQL cannot be reached", "127.0.0.1")
+    assert "geheim" not in told.err
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("command", [["bootstrap"], ["check"], ["connect", "stripe"]], ids=" ".join)
+def test_missing_encryption_key(
+    atlvs: InProcess, bootstrapped: str, monkeypatch: pytest.MonkeyPatch, command: list[str]
+):
+    monkeypatch.delenv("ATLVS_ENCRYPTION_KEYS")
+    assert atlvs(*command).says(2, "ATLVS_ENCRYPTION_KEYS is not", "Make one with")
+
+
+@pytest.mark.parametrize("command", [["bootstrap"], ["demo"], ["up"]], ids=" ".join)
+def test_data_folder_that_cannot_be_written(
+    atlvs: InProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: list[str]
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ATLVS_DATA_DIR", str(tmp_path / "file" / "data"))
+    assert atlvs(*command).says(2, "cannot be written", "ATLVS_DATA_DIR")
+
+
+def test_before_any_bootstrap(
+    atlvs: InProcess, postgres: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    for command in LOOKING:
+        assert atlvs(*command).says(2, "Run: atlvs bootstrap")
+    assert not (tmp_path / "data").exists()
+    with new_database(postgres) as url:
+        monkeypatch.setenv("DATABASE_URL", url)
+        monkeypatch.setenv("ATLVS_ENCRYPTION_KEYS", ENCRYPTION_KEY)
+        for command in LOOKING:
+            assert atlvs(*command).says(2, "Run: atlvs bootstrap")
+
+
+def test_database_of_another_version(atlvs: InProcess, bootstrapped: str, rows: Rows):
+    rows("alter table integration_calls rename column waited_ms to waited")
+    assert atlvs("audit").says(2, "waited_ms", "Run: atlvs bootstrap")
+
+
+def test_several_organizations(
+    atlvs: InProcess, bootstrapped: str, rows: Rows, monkeypatch: pytest.MonkeyPatch
+):
+    rows("insert into organizations (name, slug) values ('Other', 'other')")
+    assert atlvs("audit").says(2, "ATLVS_ORG")
+    monkeypatch.setenv("ATLVS_ORG", "other")
+    assert atlvs("audit", "--json").json == {"calls": []}
+
+
+def test_login_without_our_roles(
+    atlvs: InProcess, bootstrapped: str, rows: Rows, monkeypatch: pytest.MonkeyPatch
+):
+    rows("drop role if exists stranger")
+    rows("create role stranger login")
+    monkeypatch.setenv("DATABASE_URL", bootstrapped.replace("postgres@", "stranger@"))
+    assert atlvs("status").says(2, "member of atlvs_app and atlvs_system")
+    rows("drop role stranger")
+
+
+# Looking
+
+
+def test_json_is_one_object(atlvs: InProcess, bootstrapped: str):
+    for command in LOOKING:
+        assert isinstance(atlvs(*command, "--json").json, dict)
+        told = atlvs(*command)
+        assert (told.code, told.err, told.out.startswith("{")) == (0, "", False)
+
+
+def test_status_of_a_connection(
+    atlvs: InProcess, connected: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("STRIPE_SECRET_KEY", connected.key)
+    told = atlvs("status", "--json")
+    assert told.json["facts"]["webhooks_waiting"] == 0
+    assert told.json["facts"]["prefect"] == "no server answers"
+    (one,) = told.json["connections"]
+    assert (one["provider"], one["name"], one["enabled"]) == ("stripe", "default", True)
+    assert one["set_by_environment"] == "secret_key"
+    assert connected.key not in told.out + atlvs("status").out
+
+
+def test_audit_after_a_check(atlvs: InProcess, connected: Sandbox):
+    atlvs("check", "stripe")
+    newest = atlvs("audit", "--limit", "2", "--json").json["calls"]
+    assert [call["path"] for call in newest] == [
+        "/stripe/v1/webhook_endpoints",
+        "/stripe/v1/events",
+    ]
+    assert "/v1/events" in atlvs("audit").out
+
+
+# Checking
+
+
+def test_check_names_what_to_mend(atlvs: InProcess, connected: Sandbox):
+    told = atlvs("check", "stripe", "--json")
+    assert told.code == 1
+    assert '"May read customers."' in told.out
+    assert told.err.count("\n") == 1
+    assert "has no webhook endpoint" in told.err
+    assert "atlvs bootstrap" in told.err
+
+
+def test_check_of_a_refused_key(atlvs: InProcess, org: UUID, rows: Rows, sandbox: Sandbox):
+    connect_door(org, sandbox, secret_key="sk_nonsense")
+    told = atlvs("check")
+    assert told.code == 1
+    assert "The key does not work" in told.err
+    assert "sk_nonsense" not in told.out + told.err
+
+
+def test_check_of_nothing(atlvs: InProcess, bootstrapped: str):
+    assert "Not connected" in atlvs("check").out
+    told = atlvs("check", "stripe")
+    assert (told.code, "atlvs connect stripe" in told.err) == (1, True)
+
+
+def test_check_tells_what_is_not_adopted(atlvs: InProcess, bootstrapped: str, rows: Rows):
+    rows("delete from integration_adoptions where table_name = 'invoices'")
+    (found,) = [
+        row for row in atlvs("check", "--json").json["findings"] if row["connection"] == "platform"
+    ]
+    assert found["well"] == "off"
+    assert "invoices" in found["found"]
+    assert "--adopt" in found["mend"]
+    assert "invoices is not taken on" in atlvs("bootstrap").out
+
+
+# Connecting
+
+
+def test_connect_from_a_pipe(bootstrapped: str, sandbox: Sandbox, rows: Rows):
+    """The answers, a line each; the endpoint is made at once."""
+    environment = {"DATABASE_URL": bootstrapped, "ATLVS_ENCRYPTION_KEYS": ENCRYPTION_KEY}
+    answers = f"{sandbox.key}\npk_test_1\n\n{sandbox.base('stripe')}\n"
+    told = ended(start("connect", "stripe", "--json", **environment), answers)
+    assert [row["well"] for row in told.json["findings"]] == ["yes"] * 5
+    assert sandbox.key not in told.out + told.err
+    assert told.err == ""
+    assert rows("integration_connections", "name", "enabled") == [("default", True)]
+
+
+def test_connect_keeps_what_is_not_answered(
+    atlvs: InProcess, connected: Sandbox, monkeypatch: pytest.MonkeyPatch, rows: Rows
+):
+    before = atlvs("status", "--json").json["connections"]
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        assert atlvs("connect", "stripe").code == 0
+    assert atlvs("check", "stripe").code == 0
+    after = atlvs("status", "--json").json["connections"]
+    assert [one["name"] for one in after] == [one["name"] for one in before]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "words"),
+    [
+        ("", "default", "lacks: secret_key"),
+        ("hello\n", "default", "no key of stripe"),
+        ("sk_test_a\n", "Not A Name", "lowercase"),
+    ],
+)
+def test_connection_that_cannot_be(
+    atlvs: InProcess,
+    bootstrapped: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    rows: Rows,
+    typed: str,
+    name: str,
+    words: str,
+):
+    (tmp_path / "typed").write_text(typed)
+    with (tmp_path / "typed").open() as answers:
+        monkeypatch.setattr(sys, "stdin", answers)
+        assert atlvs("connect", "stripe", "--name", name).says(2, words)
+    assert rows("integration_connections") == []
+
+
+def test_secrets_are_not_echoed(bootstrapped: str, sandbox: Sandbox, rows: Rows):
+    ours, theirs = pty.openpty()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STRIPE_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deployments", "connect", "stripe"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=ROOT,
+        env=kept,
+        start_new_session=True,
+        preexec_fn=lambda: os.close(os.open(os.ttyname(theirs), os.O_RDWR)),  # its terminal
+    )
+    os.close(theirs)
+    answers = {
+        "secret_key": sandbox.key,
+        "publishable_key": "pk_test_1",
+        "webhook_secrets": "whsec_typed",
+        "api_base": sandbox.base("stripe"),
+    }
+    shown = ""
+    for field, answer in answers.items():
+        shown += read_until(ours, f"{field} (")
+        shown += read_until(ours, ": ")
+        time.sleep(0.1)  # the echo is off a moment after the prompt
+        os.write(ours, f"{answer}\n".encode())
+    shown += read_until(ours, None)
+    assert process.wait(30) == 0, shown
+    assert "pk_test_1" in shown
+    assert sandbox.key not in shown
+    assert "whsec_typed" not in shown
+    assert rows("integration_connections", "name") == [("default",)]
+
+
+def read_until(terminal: int, words: str | None) -> str:
+    """What the terminal shows until these words come, or until its end."""
+    shown = ""
+    while words is None or words not in shown:
+        assert select.select([terminal], [], [], 30)[0], shown
+        try:
+            shown += os.read(terminal, 1).decode(errors="replace")
+        except OSError:  # closed
+            assert words is None, shown
+            break
+    return shown
+
+
+def test_disconnect_wipes_and_connect_comes_back(
+    atlvs: InProcess, connected: Sandbox, rows: Rows, monkeypatch: pytest.MonkeyPatch
+):
+    assert "secrets wiped" in atlvs("disconnect", "stripe").out
+    assert rows("select sealed, enabled from integration_connections", *()) == [(None, False)]
+    told = atlvs("check", "stripe")
+    assert (told.code, "is disconnected" in told.err) == (1, True)
+    assert atlvs("disconnect", "stripe").code == 0
+    monkeypatch.setenv("STRIPE_SECRET_KEY", connected.key)
+    monkeypatch.setenv("STRIPE_API_BASE", connected.base("stripe"))
+    atlvs("bootstrap")  # the environment alone does not bring it back
+    assert rows("integration_connections", "enabled") == [(False,)]
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        assert atlvs("connect", "stripe").code == 0
+    assert rows("integration_connections", "enabled") == [(True,)]
+
+
+# Keys
+
+
+def test_keys_rotate(atlvs: InProcess, connected: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ATLVS_ENCRYPTION_KEYS", f"{OTHER_KEY},{ENCRYPTION_KEY}")
+    assert atlvs("keys", "rotate", "--json").json == {"secrets": 1}
+    assert atlvs("keys", "rotate", "--json").json == {"secrets": 0}
+    monkeypatch.setenv("ATLVS_ENCRYPTION_KEYS", OTHER_KEY)
+    assert "May read customers." in atlvs("check", "stripe").out
+    monkeypatch.setenv("ATLVS_ENCRYPTION_KEYS", ENCRYPTION_KEY)
+    told = atlvs("check", "stripe")
+    assert (told.code, "Add the old key behind the new one" in told.err) == (1, True)
+    monkeypatch.setenv("ATLVS_ENCRYPTION_KEYS", "short")
+    assert atlvs("keys", "rotate").says(2, "ATLVS_ENCRYPTION_KEYS")
+
+
+def test_api_keys(atlvs: InProcess, bootstrapped: str, rows: Rows):
+    key = atlvs("api-keys", "create", "shop", "--scope", "services:stripe").out.strip()
+    assert re.fullmatch(r"atlvs_[\w-]{43}", key)
+    assert key not in str(rows("integration_api_keys"))
+    made = atlvs(
+        *("api-keys", "create", "web", "--scope", "services:read"),
+        *("--scope", "services:stripe:refund_payment", "--json"),
+    ).json
+    assert made["scopes"] == ["services:read", "services:stripe:refund_payment"]
+    listed = atlvs("api-keys", "list", "--json").json["keys"]
+    assert [one["name"] for one in listed] == ["web", "shop"]
+    assert key not in atlvs("api-keys", "list").out
+    assert atlvs("api-keys", "revoke", listed[1]["prefix"]).code == 0
+    assert atlvs("api-keys", "revoke", made["id"]).code == 0
+    assert all(one["revoked"] for one in atlvs("api-keys", "list", "--json").json["keys"])
+    assert atlvs("api-keys", "revoke", made["id"]).says(2, "no valid key")
+
+
+# Webhooks
+
+
+@pytest.fixture
+def inbox(connected: Sandbox, rows: Rows) -> Rows:
+    """Three events: one waits, one is done, one is dead."""
+    for number, state in enumerate(("waiting", "done", "dead")):
+        rows(
+            "insert into integration_inbox (org_id, connection_id, provider, event_id, type, lane,"
+            " payload, occurred_at, state, attempts, error) select org_id, id, 'stripe', %s,"
+            " 'customer.updated', 'cus_1', '{\"a\": 1}', now(), %s, 3, 'why [not]'"
+            " from integration_connections",
+            f"evt_{number}",
+            state,
+        )
+    return rows
+
+
+def test_webhooks_list_and_show(atlvs: InProcess, inbox: Rows):
+    def listed(*arguments: str) -> list[str]:
+        found = atlvs("webhooks", "list", *arguments, "--json").json["webhooks"]
+        return [one["event_id"] for one in found]
+
+    assert listed() == ["evt_2", "evt_1", "evt_0"]
+    assert listed("--state", "dead") == ["evt_2"]
+    assert listed("--limit", "1") == ["evt_2"]
+    assert listed("--type", "nosuch") == listed("--since", "2099-01-01") == []
+    assert listed("--until", "2099-01-01T00:00+02:00", "--provider", "stripe") == listed()
+    assert "why [not]" in atlvs("webhooks", "list").out
+    whole = atlvs("webhooks", "show", "evt_1").json
+    assert (whole["payload"], whole["state"]) == ({"a": 1}, "done")
+
+
+def test_webhooks_replay(atlvs: InProcess, inbox: Rows):
+    assert atlvs("webhooks", "replay", "--json").json == {"replayed": 1}
+    assert set(inbox("integration_inbox", "event_id", "state", "attempts")) >= {
+        ("evt_1", "done", 3),
+        ("evt_2", "waiting", 0),
+    }
+    told = atlvs("webhooks", "replay", "evt_1", "evt_9")
+    assert (told.code, told.err) == (1, "1 of 2 events are not in the inbox.\n")
+    assert {row[0] for row in inbox("integration_inbox", "state")} == {"waiting"}
+
+
+# The embedded PostgreSQL
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """A data folder of its own, bootstrapped; sockets want short paths."""
+    path = Path(tempfile.mkdtemp(prefix="atlvs-c-", dir="/tmp"))  # noqa: S108
+    told = ended(start("bootstrap", "--json", ATLVS_DATA_DIR=str(path)))
+    assert told.json["done"][0] == "database: at the newest revision"
+    assert told.err == ""
+    yield path
+    embedded.stop(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def asking(home: Path) -> subprocess.Popen[str]:
+    """A command that uses the database and waits for a person."""
+    process = start("connect", "stripe", ATLVS_DATA_DIR=str(home))
+    wait_for(lambda: embedded.running(home))
+    return process
+
+
+def test_commands_start_it_share_it_and_stop_it(home: Path):
+    assert not embedded.running(home)  # bootstrap has stopped it
+    waiting = asking(home)
+    told = ended(start("status", "--json", ATLVS_DATA_DIR=str(home)))
+    assert told.json["facts"]["database"] == "embedded"
+    assert embedded.running(home)
+    assert waiting.poll() is None
+    waiting.send_signal(signal.SIGINT)
+    assert ended(waiting).says(1, "Interrupted.")
+    assert not embedded.running(home)
+
+
+def test_killed_commands_server_is_stopped_by_the_next(home: Path):
+    waiting = asking(home)
+    wait_for(lambda: (home / "commands.lock").read_text())
+    waiting.kill()
+    assert embedded.running(home)
+    assert ended(start("status", ATLVS_DATA_DIR=str(home))).code == 0
+    assert not embedded.running(home)
+
+
+def test_what_others_started_is_left_running(home: Path):
+    embedded.start(home)
+    assert ended(start("status", ATLVS_DATA_DIR=str(home))).code == 0
+    assert embedded.running(home)
+    embedded.stop(home)
+
+
+# How they end
+
+
+def test_told_to_end(connected: Sandbox, bootstrapped: str):
+    connected.latency(30)
+    environment = {"DATABASE_URL": bootstrapped, "ATLVS_ENCRYPTION_KEYS": ENCRYPTION_KEY}
+    process = start("check", "stripe", **environment)
+    wait_for(lambda: connections_of(process))
+    process.send_signal(signal.SIGTERM)
+    assert ended(process, seconds=10).says(1, "Interrupted.")
+
+
+def test_ctrl_c_before_anything(tmp_path: Path):
+    process = start("status", ATLVS_DATA_DIR=str(tmp_path))
+    time.sleep(0.4)  # it imports
+    process.send_signal(signal.SIGINT)
+    assert ended(process, seconds=10).says(1, "Interrupted.")
+
+
+def test_reader_who_has_seen_enough(connected: Sandbox, bootstrapped: str):
+    environment = {"DATABASE_URL": bootstrapped, "ATLVS_ENCRYPTION_KEYS": ENCRYPTION_KEY}
+    process = start("status", **environment)
+    assert process.stdout
+    process.stdout.close()
+    assert process.stderr
+    assert process.stderr.read() == ""
+    assert process.wait(10) in (0, 1)
+
+
+def connections_of(process: subprocess.Popen[str]) -> list[object]:
+    """Its TCP connections: PostgreSQL is on a socket file, so these are to the sandbox."""
+    return psutil.Process(process.pid).net_connections("tcp")
+
+
+def wait_for(true: Callable[[], Any], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
