@@ -32,7 +32,8 @@ class IntegrationError(Exception):
         self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (type(self), self.__dict__)
+        state = {name: value for name, value in self.__dict__.items() if name != "__notes__"}
+        return _rebuilt, (type(self), state)
 
 
 def _rebuilt(kind: type[IntegrationError], state: dict[str, Any]) -> IntegrationError:

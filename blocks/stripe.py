@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import orjson
 import stripe
-from pydantic import Field, SecretStr
+from pydantic import Field, HttpUrl, SecretStr
 from stripe import HTTPClient, StripeClient
 
 from atlvs.db import connections
@@ -80,6 +80,7 @@ class Stripe(Connector):
 
     _block_type_name = "ATLVS Stripe"
     _block_type_slug = "atlvs-stripe"
+    _documentation_url = HttpUrl("https://docs.stripe.com/keys")
     _description = "Keys of one Stripe account. Test and live keys are two connections."
 
     slug: ClassVar[str] = "stripe"

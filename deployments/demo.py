@@ -19,9 +19,9 @@ from atlvs.db import embedded
 from atlvs.settings import Settings, set_variables, settings
 from blocks.base import resources
 from deployments.commands.around import stop_unused
-from deployments.commands.output import console
+from deployments.commands.output import console, hush_prefect
 from deployments.leftovers import Record
-from deployments.prefect_client import prefect_settings, quiet_console
+from deployments.prefect_client import prefect_settings
 from deployments.prefect_server import HOST, check_free
 from deployments.story import KEY, Story, step
 from deployments.supervise import Product
@@ -79,7 +79,7 @@ async def _demo(stay: bool, keep: bool) -> None:
         )
         with prefect_settings(product.settings.model_copy(update={"prefect_api_url": None})):
             async with resources(), told_prefect():
-                quiet_console()
+                hush_prefect()
                 await Story(sandbox, product, other_demos=keep).tell()
         if stay:
             _where_to_look(product)

@@ -67,7 +67,8 @@ async def save_connection(name: str, block: Connector) -> None:
         for field, value in stored.items()
         if isinstance(value, str) and is_secret(block, field) and getattr(block, field) is None
     }
-    await connections.save(org_id, block.slug, name, block.stored_fields() | kept)
+    fields = block.stored_fields() | kept
+    await connections.save(org_id, block.slug, name, fields, revive=False)
     if kept:
         whole = type(block)(**block.stored_fields(), **kept, organization=block.organization)
         await whole.asave(name, overwrite=True)

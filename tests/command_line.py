@@ -1,11 +1,8 @@
 """The `atlvs` command for tests: as a process of its own, or, quicker, in this one."""
 
-import logging
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,18 +55,6 @@ class InProcess:
         code = run(list(arguments))
         told = self._captured.readouterr()
         return Ended(code, told.out, told.err)
-
-
-@pytest.fixture
-def atlvs(capsys: pytest.CaptureFixture[str]) -> Iterator[InProcess]:
-    """Run a command."""
-    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    handlers = logging.getLogger().handlers[:]
-    yield InProcess(capsys)
-    logging.getLogger().handlers = handlers
-    for number, handler in signals.items():
-        signal.signal(number, handler)
-    settings.cache_clear()
 
 
 def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:

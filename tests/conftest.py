@@ -34,6 +34,11 @@ def postgres() -> Iterator[str]:
     """A PostgreSQL server of our own for the session; the superuser's address."""
     folder = Path(tempfile.mkdtemp(prefix="atlvs-pg-", dir="/tmp"))  # noqa: S108  # short: socket paths
     address = embedded.start(folder)
+    with psycopg.connect(address, autocommit=True) as connection:
+        # A killed process is tested here, not a power cut: nothing has to reach the disk.
+        connection.execute("alter system set fsync = off")
+        connection.execute("alter system set full_page_writes = off")
+        connection.execute("select pg_reload_conf()")
     migrate.upgrade(embedded.ensure_database(address, "atlvs_template"))
     yield address
     embedded.stop(folder)
@@ -45,7 +50,8 @@ def database_url(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     """A migrated database of this test's own, in the environment as DATABASE_URL."""
     name = f"t_{uuid4().hex[:12]}"
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f'create database "{name}" template atlvs_template')  # pyright: ignore
+        statement = f'create database "{name}" template atlvs_template strategy file_copy'
+        connection.execute(statement)  # pyright: ignore
     url = _as_url(make_conninfo(postgres, dbname=name))
     monkeypatch.setenv("DATABASE_URL", url)
     monkeypatch.setenv("ATLVS_ENCRYPTION_KEYS", ENCRYPTION_KEY)

@@ -8,7 +8,10 @@ from uuid import UUID
 
 import pytest
 from sandbox_client import Sandbox
+from stripe_fixtures import Caller
 from stripe_mirror import fields
+from stripe_ten import Ten
+from stripe_world import World
 
 from atlvs.db import connections
 from blocks.base import release
@@ -34,3 +37,13 @@ async def connection(connected: UUID) -> AsyncIterator[Stripe]:
     """That connection, opened."""
     async with Stripe.opened() as opened:
         yield opened
+
+
+@pytest.fixture
+def world(connection: Stripe, sandbox: Sandbox, rows: Any, call: Caller) -> World:
+    return World(connection, sandbox, rows, call)
+
+
+@pytest.fixture
+def ten(sandbox: Sandbox, call: Caller) -> Ten:
+    return Ten(sandbox, call)

@@ -1,33 +1,21 @@
 """The command line: what it does, what it says, how it ends."""
 
-import os
-import pty
 import re
-import select
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-import psutil
 import pytest
 import typer
-from command_line import ROOT, InProcess, ended, start
+from command_line import InProcess
 from conftest import ENCRYPTION_KEY, Rows
 from databases import new_database
 from sandbox_client import Sandbox
-from web_client import connect_door
 
-from atlvs.db import embedded
 from deployments.commands.line import app
 
-pytest_plugins = ["command_line"]
+pytest_plugins = ["command_fixtures"]
 OTHER_KEY = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
 WRONG = [
     (["nosuch"], "No such command"),
@@ -70,28 +58,6 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 
 
 ALL = list(commands(typer.main.get_command(app)))
-
-
-@pytest.fixture(autouse=True)
-def _nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.startswith(("ATLVS_", "STRIPE_", "PREFECT_API")):
-            monkeypatch.delenv(name)
-    monkeypatch.delenv("DATABASE_URL", raising=False)
-    monkeypatch.setenv("ATLVS_DATA_DIR", str(tmp_path / "data"))
-
-
-@pytest.fixture
-def bootstrapped(database_url: str, org: UUID) -> str:
-    """A database with our tables and one organization; commands use it."""
-    return database_url
-
-
-@pytest.fixture
-def connected(bootstrapped: str, org: UUID, sandbox: Sandbox) -> Sandbox:
-    """The sandbox as the connection `default`."""
-    connect_door(org, sandbox)
-    return sandbox
 
 
 # Usage
@@ -230,159 +196,6 @@ def test_audit_after_a_check(atlvs: InProcess, connected: Sandbox):
     assert "/v1/events" in atlvs("audit").out
 
 
-# Checking
-
-
-def test_check_names_what_to_mend(atlvs: InProcess, connected: Sandbox):
-    told = atlvs("check", "stripe", "--json")
-    assert told.code == 1
-    assert '"May read customers."' in told.out
-    assert told.err.count("\n") == 1
-    assert "has no webhook endpoint" in told.err
-    assert "atlvs bootstrap" in told.err
-
-
-def test_check_of_a_refused_key(atlvs: InProcess, org: UUID, rows: Rows, sandbox: Sandbox):
-    connect_door(org, sandbox, secret_key="sk_nonsense")
-    told = atlvs("check")
-    assert told.code == 1
-    assert "The key does not work" in told.err
-    assert "sk_nonsense" not in told.out + told.err
-
-
-def test_check_of_nothing(atlvs: InProcess, bootstrapped: str):
-    assert "Not connected" in atlvs("check").out
-    told = atlvs("check", "stripe")
-    assert (told.code, "atlvs connect stripe" in told.err) == (1, True)
-
-
-def test_check_tells_what_is_not_adopted(atlvs: InProcess, bootstrapped: str, rows: Rows):
-    rows("delete from integration_adoptions where table_name = 'invoices'")
-    (found,) = [
-        row for row in atlvs("check", "--json").json["findings"] if row["connection"] == "platform"
-    ]
-    assert found["well"] == "off"
-    assert "invoices" in found["found"]
-    assert "--adopt" in found["mend"]
-    assert "invoices is not taken on" in atlvs("bootstrap").out
-
-
-# Connecting
-
-
-def test_connect_from_a_pipe(bootstrapped: str, sandbox: Sandbox, rows: Rows):
-    """The answers, a line each; the endpoint is made at once."""
-    environment = {"DATABASE_URL": bootstrapped, "ATLVS_ENCRYPTION_KEYS": ENCRYPTION_KEY}
-    answers = f"{sandbox.key}\npk_test_1\n\n{sandbox.base('stripe')}\n"
-    told = ended(start("connect", "stripe", "--json", **environment), answers)
-    assert [row["well"] for row in told.json["findings"]] == ["yes"] * 5
-    assert sandbox.key not in told.out + told.err
-    assert told.err == ""
-    assert rows("integration_connections", "name", "enabled") == [("default", True)]
-
-
-def test_connect_keeps_what_is_not_answered(
-    atlvs: InProcess, connected: Sandbox, monkeypatch: pytest.MonkeyPatch, rows: Rows
-):
-    before = atlvs("status", "--json").json["connections"]
-    with open(os.devnull) as nothing:
-        monkeypatch.setattr(sys, "stdin", nothing)
-        assert atlvs("connect", "stripe").code == 0
-    assert atlvs("check", "stripe").code == 0
-    after = atlvs("status", "--json").json["connections"]
-    assert [one["name"] for one in after] == [one["name"] for one in before]
-
-
-@pytest.mark.parametrize(
-    ("typed", "name", "words"),
-    [
-        ("", "default", "lacks: secret_key"),
-        ("hello\n", "default", "no key of stripe"),
-        ("sk_test_a\n", "Not A Name", "lowercase"),
-    ],
-)
-def test_connection_that_cannot_be(
-    atlvs: InProcess,
-    bootstrapped: str,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    rows: Rows,
-    typed: str,
-    name: str,
-    words: str,
-):
-    (tmp_path / "typed").write_text(typed)
-    with (tmp_path / "typed").open() as answers:
-        monkeypatch.setattr(sys, "stdin", answers)
-        assert atlvs("connect", "stripe", "--name", name).says(2, words)
-    assert rows("integration_connections") == []
-
-
-def test_secrets_are_not_echoed(bootstrapped: str, sandbox: Sandbox, rows: Rows):
-    ours, theirs = pty.openpty()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("STRIPE_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "deployments", "connect", "stripe"],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        cwd=ROOT,
-        env=kept,
-        start_new_session=True,
-        preexec_fn=lambda: os.close(os.open(os.ttyname(theirs), os.O_RDWR)),  # its terminal
-    )
-    os.close(theirs)
-    answers = {
-        "secret_key": sandbox.key,
-        "publishable_key": "pk_test_1",
-        "webhook_secrets": "whsec_typed",
-        "api_base": sandbox.base("stripe"),
-    }
-    shown = ""
-    for field, answer in answers.items():
-        shown += read_until(ours, f"{field} (")
-        shown += read_until(ours, ": ")
-        time.sleep(0.1)  # the echo is off a moment after the prompt
-        os.write(ours, f"{answer}\n".encode())
-    shown += read_until(ours, None)
-    assert process.wait(30) == 0, shown
-    assert "pk_test_1" in shown
-    assert sandbox.key not in shown
-    assert "whsec_typed" not in shown
-    assert rows("integration_connections", "name") == [("default",)]
-
-
-def read_until(terminal: int, words: str | None) -> str:
-    """What the terminal shows until these words come, or until its end."""
-    shown = ""
-    while words is None or words not in shown:
-        assert select.select([terminal], [], [], 30)[0], shown
-        try:
-            shown += os.read(terminal, 1).decode(errors="replace")
-        except OSError:  # closed
-            assert words is None, shown
-            break
-    return shown
-
-
-def test_disconnect_wipes_and_connect_comes_back(
-    atlvs: InProcess, connected: Sandbox, rows: Rows, monkeypatch: pytest.MonkeyPatch
-):
-    assert "secrets wiped" in atlvs("disconnect", "stripe").out
-    assert rows("select sealed, enabled from integration_connections", *()) == [(None, False)]
-    told = atlvs("check", "stripe")
-    assert (told.code, "is disconnected" in told.err) == (1, True)
-    assert atlvs("disconnect", "stripe").code == 0
-    monkeypatch.setenv("STRIPE_SECRET_KEY", connected.key)
-    monkeypatch.setenv("STRIPE_API_BASE", connected.base("stripe"))
-    atlvs("bootstrap")  # the environment alone does not bring it back
-    assert rows("integration_connections", "enabled") == [(False,)]
-    with open(os.devnull) as nothing:
-        monkeypatch.setattr(sys, "stdin", nothing)
-        assert atlvs("connect", "stripe").code == 0
-    assert rows("integration_connections", "enabled") == [(True,)]
-
-
 # Keys
 
 
@@ -459,94 +272,3 @@ def test_webhooks_replay(atlvs: InProcess, inbox: Rows):
     told = atlvs("webhooks", "replay", "evt_1", "evt_9")
     assert (told.code, told.err) == (1, "1 of 2 events are not in the inbox.\n")
     assert {row[0] for row in inbox("integration_inbox", "state")} == {"waiting"}
-
-
-# The embedded PostgreSQL
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """A data folder of its own, bootstrapped; sockets want short paths."""
-    path = Path(tempfile.mkdtemp(prefix="atlvs-c-", dir="/tmp"))  # noqa: S108
-    told = ended(start("bootstrap", "--json", ATLVS_DATA_DIR=str(path)))
-    assert told.json["done"][0] == "database: at the newest revision"
-    assert told.err == ""
-    yield path
-    embedded.stop(path)
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def asking(home: Path) -> subprocess.Popen[str]:
-    """A command that uses the database and waits for a person."""
-    process = start("connect", "stripe", ATLVS_DATA_DIR=str(home))
-    wait_for(lambda: embedded.running(home))
-    return process
-
-
-def test_commands_start_it_share_it_and_stop_it(home: Path):
-    assert not embedded.running(home)  # bootstrap has stopped it
-    waiting = asking(home)
-    told = ended(start("status", "--json", ATLVS_DATA_DIR=str(home)))
-    assert told.json["facts"]["database"] == "embedded"
-    assert embedded.running(home)
-    assert waiting.poll() is None
-    waiting.send_signal(signal.SIGINT)
-    assert ended(waiting).says(1, "Interrupted.")
-    assert not embedded.running(home)
-
-
-def test_killed_commands_server_is_stopped_by_the_next(home: Path):
-    waiting = asking(home)
-    wait_for(lambda: (home / "commands.lock").read_text())
-    waiting.kill()
-    assert embedded.running(home)
-    assert ended(start("status", ATLVS_DATA_DIR=str(home))).code == 0
-    assert not embedded.running(home)
-
-
-def test_what_others_started_is_left_running(home: Path):
-    embedded.start(home)
-    assert ended(start("status", ATLVS_DATA_DIR=str(home))).code == 0
-    assert embedded.running(home)
-    embedded.stop(home)
-
-
-# How they end
-
-
-def test_told_to_end(connected: Sandbox, bootstrapped: str):
-    connected.latency(30)
-    environment = {"DATABASE_URL": bootstrapped, "ATLVS_ENCRYPTION_KEYS": ENCRYPTION_KEY}
-    process = start("check", "stripe", **environment)
-    wait_for(lambda: connections_of(process))
-    process.send_signal(signal.SIGTERM)
-    assert ended(process, seconds=10).says(1, "Interrupted.")
-
-
-def test_ctrl_c_before_anything(tmp_path: Path):
-    process = start("status", ATLVS_DATA_DIR=str(tmp_path))
-    time.sleep(0.4)  # it imports
-    process.send_signal(signal.SIGINT)
-    assert ended(process, seconds=10).says(1, "Interrupted.")
-
-
-def test_reader_who_has_seen_enough(connected: Sandbox, bootstrapped: str):
-    environment = {"DATABASE_URL": bootstrapped, "ATLVS_ENCRYPTION_KEYS": ENCRYPTION_KEY}
-    process = start("status", **environment)
-    assert process.stdout
-    process.stdout.close()
-    assert process.stderr
-    assert process.stderr.read() == ""
-    assert process.wait(10) in (0, 1)
-
-
-def connections_of(process: subprocess.Popen[str]) -> list[object]:
-    """Its TCP connections: PostgreSQL is on a socket file, so these are to the sandbox."""
-    return psutil.Process(process.pid).net_connections("tcp")
-
-
-def wait_for(true: Callable[[], Any], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)

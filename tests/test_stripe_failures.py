@@ -19,7 +19,7 @@ from sandbox_client import Sandbox
 from stripe_fixtures import Caller
 from stripe_mirror import assert_mirrored, deliver, events, fields, reads
 from stripe_run import drain, full
-from test_stripe_service import Ten
+from stripe_ten import Ten
 
 from atlvs.db import connections, engine, inbox, requests
 from atlvs.db.engine import database
@@ -31,7 +31,7 @@ from tasks.stripe import service
 pytest_plugins = ["mirror_fixtures", "stripe_fixtures"]
 
 Rows = Any
-PAST = {
+PAST: dict[str, Any] = {
     "customers": 60,
     "payments_per_customer": 2,
     "subscriptions": 0.2,

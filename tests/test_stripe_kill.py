@@ -19,7 +19,7 @@ from sandbox_client import Sandbox
 from stripe_fixtures import Caller
 from stripe_mirror import SILENT, TOLD, assert_mirrored, deliver, events, reads
 from stripe_run import drain, full, incremental
-from test_stripe_service import Ten
+from stripe_ten import Ten
 
 from atlvs.errors import Unavailable
 from blocks.stripe import Stripe
@@ -28,7 +28,7 @@ pytest_plugins = ["mirror_fixtures", "stripe_fixtures"]
 
 Rows = Any
 LEASE = 0.5
-PAST = {
+PAST: dict[str, Any] = {
     "customers": 30,
     "payments_per_customer": 2,
     "subscriptions": 0.3,
@@ -37,6 +37,7 @@ PAST = {
     "products": 2,
     "days": 0,  # of today, so that all of it is told
 }
+MUCH: dict[str, Any] = PAST | {"customers": 150}
 # The same record may be told of a payment only once in its life.
 TWICE = """
     select type, record_id, count(*) from integration_outbox where type in ('payment.created',
@@ -208,7 +209,7 @@ async def test_full_sync_at_many_moments(
 async def at_a_random_moment(processes: Processes, sandbox: Sandbox, rows: Rows, seed: int) -> None:
     """Killed up to three times on its way, then left alone."""
     chance = random.Random(seed)  # noqa: S311  moments that repeat themselves
-    sandbox.seed(**PAST | {"customers": 150})
+    sandbox.seed(**MUCH)
     sandbox.latency(0.01)
     for _ in range(chance.randint(1, 3)):
         sandbox.clear_requests()

@@ -1,9 +1,8 @@
-"""Full and incremental sync: our tables against the sandbox's own truth."""
+"""Full sync: our tables against the sandbox's own truth."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,26 +10,22 @@ import pytest
 from sandbox_client import Sandbox
 from stripe_fixtures import Caller
 from stripe_mirror import (
-    SILENT,
     assert_mirrored,
     changed,
-    deliver,
-    events,
-    everything_stored,
     mirrored,
     reads,
     versions,
 )
-from stripe_run import drain, full, incremental
+from stripe_run import full, incremental
+from stripe_world import everything_happens
 
 from atlvs.errors import Unauthorized, Unavailable
-from blocks.stripe import Stripe
-from tasks.stripe import feed, pages
+from tasks.stripe import pages
 
 pytest_plugins = ["mirror_fixtures", "stripe_fixtures"]
 
 Rows = Any
-PAST = {
+PAST: dict[str, Any] = {
     "customers": 40,
     "payments_per_customer": 2,
     "subscriptions": 0.3,
@@ -38,6 +33,7 @@ PAST = {
     "refunds": 0.2,
     "products": 3,
 }
+MUCH: dict[str, Any] = PAST | {"customers": 150}
 SEEDS: dict[str, list[dict[str, Any]]] = {
     "empty": [],
     "one object": [{"customers": 1}],
@@ -77,20 +73,6 @@ async def test_every_kind_of_object_is_mirrored(
     await full()
     assert_mirrored(rows, sandbox)
     assert all(mirrored(rows, kind) for kind in pages.STREAMS)
-
-
-async def test_nothing_secret_is_stored(
-    connected: UUID, sandbox: Sandbox, rows: Rows, call: Caller
-) -> None:
-    await everything_happens(sandbox, call)
-    await full()
-    set_cursor(rows, timedelta(days=10))
-    await everything_happens(sandbox, call)
-    await incremental()
-    stored = everything_stored(rows)
-    assert "evt_" in stored
-    for secret in (sandbox.key, "_secret_", "whsec_"):
-        assert secret not in stored
 
 
 class TestVanished:
@@ -205,7 +187,7 @@ class TestMeanwhile:
     async def test_what_is_made_and_deleted_during_a_run_is_right_after_the_next(
         self, connected: UUID, sandbox: Sandbox, rows: Rows, call: Caller
     ) -> None:
-        sandbox.seed(**PAST | {"customers": 150})
+        sandbox.seed(**MUCH)
         sandbox.latency(0.03)
         running = asyncio.create_task(full())
         deleted = 0
@@ -243,126 +225,6 @@ class TestMeanwhile:
         assert tombstones(rows) == [last]
 
 
-class TestIncremental:
-    async def test_what_changed_in_stripe_arrives(
-        self, connected: UUID, sandbox: Sandbox, rows: Rows, call: Caller
-    ) -> None:
-        sandbox.seed(**PAST)
-        await full()
-        set_cursor(rows, timedelta(days=10))
-        await everything_happens(sandbox, call)
-        summary = await incremental()
-        assert summary["events not in the inbox"] > 10
-        assert summary["failed"] == summary["postponed"] == 0
-        assert_mirrored(rows, sandbox, silent=SILENT)
-
-        before = versions(rows)
-        again = await incremental()
-        assert again["events not in the inbox"] == again["handled"] == 0
-        assert versions(rows) == before
-
-    async def test_events_that_a_webhook_brought_are_not_handled_again(
-        self, connection: Stripe, sandbox: Sandbox, rows: Rows, call: Caller
-    ) -> None:
-        await full()
-        payment = call.payment()
-        await deliver(connection, events(sandbox))
-        await drain()
-        path = f"/v1/payment_intents/{payment['id']}"
-        asked = reads(sandbox, path)
-        assert asked > 0
-        summary = await incremental()
-        assert summary["events read"] > 0
-        assert summary["events not in the inbox"] == summary["handled"] == 0
-        assert reads(sandbox, path) == asked
-
-    async def test_the_first_run_reads_everything_and_says_so(
-        self, connected: UUID, sandbox: Sandbox, rows: Rows
-    ) -> None:
-        sandbox.seed(**PAST)
-        summary = await incremental()
-        assert "this run reads everything" in summary["notes"][0]
-        assert_mirrored(rows, sandbox)
-        assert (await incremental())["notes"] == []
-
-    async def test_a_cursor_older_than_28_days_reads_everything_and_says_so(
-        self, connected: UUID, sandbox: Sandbox, rows: Rows
-    ) -> None:
-        await full()
-        sandbox.seed(**PAST)
-        set_cursor(rows, timedelta(days=28, minutes=1))
-        summary = await incremental()
-        assert "older than the 28 days" in summary["notes"][0]
-        assert_mirrored(rows, sandbox)
-        assert (await incremental())["notes"] == []
-
-    async def test_too_many_events_read_everything_and_say_so(
-        self,
-        connected: UUID,
-        sandbox: Sandbox,
-        rows: Rows,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        await full()
-        sandbox.seed(**PAST, emit_events=True, days=2)
-        set_cursor(rows, timedelta(days=2))
-        monkeypatch.setattr(feed, "MOST_EVENTS", 100)
-        summary = await incremental()
-        assert "reading everything is quicker" in summary["notes"][0]
-        assert_mirrored(rows, sandbox)
-        assert (await incremental())["notes"] == []
-
-    async def test_some_kinds_alone_leave_the_cursor_where_it_is(
-        self, connected: UUID, sandbox: Sandbox, rows: Rows, call: Caller
-    ) -> None:
-        await full()
-        set_cursor(rows, timedelta(days=5))
-        before = rows("integration_cursors", "position")
-        call.payment()
-        await full(only=["customer"])
-        assert rows("integration_cursors", "position") == before
-        await incremental()
-        assert_mirrored(rows, sandbox)
-
-    async def test_a_later_beginning_leaves_no_gap(
-        self, connected: UUID, sandbox: Sandbox, rows: Rows, call: Caller
-    ) -> None:
-        """Asking for the last hour must not move the cursor over what lies before it."""
-        await full()
-        set_cursor(rows, timedelta(days=7))
-        sandbox.clock(advance=-5 * 86_400)
-        call.payment()
-        sandbox.clock(real=True)
-        await incremental(since=datetime.now(UTC) - timedelta(hours=1))
-        await incremental()
-        assert_mirrored(rows, sandbox)
-
-
-async def test_a_dry_run_tells_and_stores_nothing(
-    connected: UUID, sandbox: Sandbox, rows: Rows, call: Caller
-) -> None:
-    sandbox.seed(**PAST)
-    dry = await full(dry_run=True)
-    assert dry["streams"]["customer"]["created"] == 40
-    assert not mirrored(rows, "customer")
-    wet = await full()
-    assert {k: c["created"] for k, c in dry["streams"].items()} == {
-        k: c["created"] for k, c in wet["streams"].items()
-    }
-    call.customer()
-    told = await incremental(dry_run=True)
-    assert told["events not in the inbox"] == 1
-    assert rows("integration_inbox", "id") == []
-    await incremental()
-    assert_mirrored(rows, sandbox)
-
-
-def set_cursor(rows: Rows, back: timedelta) -> None:
-    """The last reading of the feed was so long ago."""
-    created = int((datetime.now(UTC) - back).timestamp())
-    rows("update integration_cursors set position = %s::jsonb", f'{{"created": {created}}}')
-
-
 def tombstones(rows: Rows) -> list[str]:
     found = rows("select stripe_customer_id from stripe_customers where deleted_at is not null")
     return sorted(key for (key,) in found)
@@ -371,31 +233,3 @@ def tombstones(rows: Rows) -> list[str]:
 def refuse(sandbox: Sandbox, path: str, **rule: Any) -> None:
     """The key loses a right in the middle: nothing that a later try would mend."""
     sandbox.fault("status", provider="stripe", path=path, status=401, **rule)
-
-
-async def everything_happens(sandbox: Sandbox, call: Caller) -> None:
-    """Something of every kind: paid, refunded, disputed, subscribed, invoiced, paid out."""
-    sandbox.clock(advance=-9 * 86_400)
-    customer = call.customer(email="grace@example.com")["id"]
-    paid, refunded, disputed = (call.payment(amount) for amount in (1_000, 2_000, 3_000))
-    call("POST", "/v1/refunds", {"payment_intent": refunded["id"], "amount": 500})
-    sandbox.act("open_dispute", disputed["id"])
-    product = call("POST", "/v1/products", {"name": "Crew plan"}).json()["id"]
-    once = {"product": product, "currency": "usd", "unit_amount": 900}
-    price = call("POST", "/v1/prices", once | {"recurring[interval]": "month"}).json()["id"]
-    subscribed = {"customer": customer, "items[0][price]": price}
-    subscription = call(
-        "POST", "/v1/subscriptions", subscribed | {"payment_behavior": "default_incomplete"}
-    )
-    sandbox.act("pay_invoice", subscription.json()["latest_invoice"])
-    session = {
-        "mode": "payment",
-        "success_url": "https://example.com/ok",
-        "line_items[0][quantity]": 2,
-        "line_items[0][price]": call("POST", "/v1/prices", once).json()["id"],
-    }
-    sandbox.act("pay_checkout", call("POST", "/v1/checkout/sessions", session).json()["id"])
-    call("POST", f"/v1/customers/{customer}", {"name": "Grace Hughes"})
-    sandbox.clock(real=True)  # the money is there
-    sandbox.act("payout")
-    assert paid["status"] == "succeeded"

@@ -41,8 +41,13 @@ async def every(provider: str | None = None) -> list[Connection]:
         return [Connection(**row) for row in await cursor.fetchall()]
 
 
-async def save(org_id: UUID, provider: str, name: str, fields: dict[str, Any]) -> Connection:
-    """Keep a sealed copy of a block's fields. A name belongs to one organization for good."""
+async def save(
+    org_id: UUID, provider: str, name: str, fields: dict[str, Any], *, revive: bool = True
+) -> Connection:
+    """Keep a sealed copy of a block's fields. A name belongs to one organization for good.
+
+    `revive` False leaves a disconnected connection as it is.
+    """
     async with database().org(org_id) as tx:
         cursor = await tx.execute(
             "insert into integration_connections (org_id, provider, name) values (%s, %s, %s)"
@@ -61,6 +66,8 @@ async def save(org_id: UUID, provider: str, name: str, fields: dict[str, Any]) -
                 f"The {provider} connection {name!r} belongs to another organization. Take another name."
             )
         sealed = row.pop("sealed", None)
+        if not revive and not row["enabled"]:
+            return Connection(**row)
         if sealed is None or unsealed(sealed, org_id) != fields:
             await tx.execute(
                 "update integration_connections set sealed = %s, sealed_at = now(), enabled = true,"

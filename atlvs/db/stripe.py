@@ -170,7 +170,7 @@ async def _settle_payments(tx: Transaction) -> None:
     await tx.execute(_AMOUNTS)
     await tx.execute(_SOURCES)
     here = await writable(tx)
-    if "payments" in here:
+    if {"payments", "invoices", "registrations"} <= here:
         await tx.execute(_LINKS)
         await tx.execute(_PAYMENTS)
     if "registrations" in here:

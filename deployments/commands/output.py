@@ -1,5 +1,6 @@
 """How commands speak: tables on a terminal, one JSON object with --json, one line when they fail."""
 
+import logging
 import sys
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -61,6 +62,20 @@ def progress(text: str) -> Generator[Status | None]:
         return
     with Console(stderr=True).status(text) as shown:
         yield shown
+
+
+class TaskTries(logging.Handler):
+    """Failing tries of a task, a line each on a terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "prefect.task_runs" and sys.stderr.isatty():
+            warn(record.getMessage().splitlines()[0])
+
+
+def hush_prefect() -> None:
+    """What Prefect logs stands in its pages; the console shows little of it, and no traceback: what
+    is to be said of the whole run, the command says."""
+    logging.getLogger().handlers = [TaskTries(logging.WARNING)]
 
 
 def _cell(value: Any) -> str:

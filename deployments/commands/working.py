@@ -1,8 +1,6 @@
 """Do something: sync."""
 
 import asyncio
-import logging
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -17,7 +15,7 @@ from atlvs.errors import IntegrationError, Misconfigured
 from atlvs.settings import settings
 from blocks.base import DEFAULT
 from deployments.commands.around import awaited
-from deployments.commands.output import AsJson, progress, show, table, warn
+from deployments.commands.output import AsJson, hush_prefect, progress, show, table
 from deployments.commands.questions import known
 from deployments.prefect_client import prefect_answers
 
@@ -69,7 +67,7 @@ async def sync(
         parameters |= {"only": only or None, "allow_deletes": allow_deletes}
     else:
         parameters |= {"since": since}
-    _say_only_what_matters()
+    hush_prefect()
     async with prefect_answers(settings()) as answers:
         if not answers:
             raise Misconfigured("No Prefect server answers. Start one: atlvs up")
@@ -94,19 +92,6 @@ def _check_kinds(flow: Flow[..., Any], only: list[str]) -> None:
     for one in only:
         if one not in kinds:
             raise typer.BadParameter(f"There is no {one!r}; there are: {', '.join(kinds)}.")
-
-
-class OneLine(logging.Handler):
-    """Failing tries of a task, a line each; what is said of the whole run, the command says."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.name == "prefect.task_runs" and sys.stderr.isatty():
-            warn(record.getMessage().splitlines()[0])
-
-
-def _say_only_what_matters() -> None:
-    root = logging.getLogger()
-    root.handlers = [OneLine(logging.WARNING)]
 
 
 @asynccontextmanager

@@ -8,4 +8,6 @@ through base URLs alone. `python -m deployments.sandbox stripe --port 4010`, the
 PROVIDERS = {
     "stripe": "deployments.sandbox.stripe.provider:StripeSandbox",
     "slack": "deployments.sandbox.slack.provider:SlackSandbox",
+    "sendgrid": "deployments.sandbox.sendgrid.provider:SendGridSandbox",
+    "twilio": "deployments.sandbox.twilio.provider:TwilioSandbox",
 }

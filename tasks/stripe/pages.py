@@ -28,7 +28,7 @@ from tasks.stripe.rows import Row, rows_from
 Json = dict[str, Any]
 READERS = 24
 PAGE = 100
-CHUNK = 4_000  # rows of one transaction
+CHUNK = 2_000  # rows of one transaction at least; what arrives meanwhile joins the next
 FEW = 10  # so many may always vanish
 STRIPE_BEGAN = 1_293_840_000  # 2011-01-01: nothing is older
 
@@ -72,6 +72,7 @@ class Reader:
     after: str | None = None
     complete_from: int = 0  # everything at or after this second, below the last save's, was seen
     seen: list[tuple[int, str]] = field(default_factory=list)
+    page_seconds: int = 0  # how much time the last page covered
 
     @property
     def left(self) -> bool:
@@ -156,7 +157,7 @@ class Sweep:
     def _split(self, reader: Reader) -> None:
         """Give the older half of a range away."""
         since, until = reader.range.since, reader.range.until
-        if until - since < 4:
+        if until - since < max(4, reader.page_seconds):  # one page more, by the look of it
             return
         middle = (since + until) // 2
         reader.range.since = middle
@@ -185,6 +186,7 @@ class Sweep:
             # The second of the last object may hold more: it stays in the range.
             reader.range.until = min(reader.range.until, objects[-1]["created"] + 1)
             reader.after = objects[-1]["id"]
+            reader.page_seconds = objects[0]["created"] - objects[-1]["created"]
 
     async def _fetch(self, reader: Reader) -> Json:
         try:
@@ -209,10 +211,12 @@ class Sweep:
         return page
 
     async def _save_if_full(self) -> None:
-        if len(self._rows) >= CHUNK:
-            async with self._saving:
-                if len(self._rows) >= CHUNK:
-                    await self._save(complete=False)
+        # While one chunk is stored, the next is read, but not a third.
+        if len(self._rows) < (2 * CHUNK if self._saving.locked() else CHUNK):
+            return
+        async with self._saving:
+            if len(self._rows) >= CHUNK:
+                await self._save(complete=False)
 
     async def _save(self, *, complete: bool) -> None:
         """Store the buffer and what is left to read, in one transaction."""

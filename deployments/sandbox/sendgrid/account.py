@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deployments.sandbox.provider import World
 from deployments.sandbox.sendgrid.agenda import Agenda
 from deployments.sandbox.sendgrid.ids import Ids
+from deployments.sandbox.sendgrid.messages import Mail, Message
+from deployments.sandbox.sendgrid.outbox import Outbox
 from deployments.sandbox.sendgrid.suppressed import Suppressions
-
-if TYPE_CHECKING:
-    from deployments.sandbox.sendgrid.mail import Mail, Message
-    from deployments.sandbox.sendgrid.outbox import Outbox
+from deployments.sandbox.sendgrid.webhook import Webhook
 
 Object = dict[str, Any]
 
@@ -60,8 +59,6 @@ class Settings:
 
 class Account:
     def __init__(self, name: str, world: World, agenda: Agenda) -> None:
-        from deployments.sandbox.sendgrid.outbox import Outbox
-
         self.name = name
         self.number = 10_000_000 + sum(name.encode()) * 97
         self.world = world
@@ -75,7 +72,7 @@ class Account:
         self.suppressions = Suppressions()
         self.groups: dict[int, Object] = {}
         self.templates: dict[str, Object] = {}
-        self.webhooks: dict[str, Object] = {}
+        self.webhooks: dict[str, Webhook] = {}
         self.batches: set[str] = set()
         # What was said about a batch, and who waits for it to be said again.
         self.scheduled: dict[str, str] = {}
@@ -84,20 +81,13 @@ class Account:
         self.messages: list[Message] = []
         self.delivered: Counter[str] = Counter()
         self.told: Counter[str] = Counter()
-        self.outbox: Outbox = Outbox(self)
+        self.outbox = Outbox(self)
 
     def now(self) -> float:
         return self.world.clock.now()
 
     def seconds(self) -> int:
         return self.world.clock.seconds()
-
-    def accept(self, messages: list[Message]) -> None:
-        from deployments.sandbox.sendgrid.journey import start
-
-        self.mails[messages[0].mail.id] = messages[0].mail
-        self.messages += messages
-        start(self, messages)
 
     def may_send_as(self, email: str) -> bool:
         email = email.lower()

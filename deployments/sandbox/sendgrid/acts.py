@@ -9,7 +9,7 @@ from deployments.sandbox.provider import Control
 from deployments.sandbox.sendgrid import engagement, inboxes, journey
 from deployments.sandbox.sendgrid.account import Account, Object
 from deployments.sandbox.sendgrid.keys import SCOPES, Grant, name_in
-from deployments.sandbox.sendgrid.mail import Message
+from deployments.sandbox.sendgrid.messages import Message
 from deployments.sandbox.sendgrid.seed import sow
 from deployments.sandbox.sendgrid.standing import add_sender
 

@@ -20,8 +20,8 @@ Object = dict[str, Any]
 TEMPLATE = re.compile(r"^(d-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")
 FARTHEST = 72 * 3600
 RESERVED = frozenset(
-    "x-sg-id x-sg-eid received dkim-signature content-type content-transfer-encoding "
-    "to from subject reply-to cc bcc".split()
+    ("x-sg-id", "x-sg-eid", "received", "dkim-signature", "content-type")
+    + ("content-transfer-encoding", "to", "from", "subject", "reply-to", "cc", "bcc")
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from deployments.sandbox.sendgrid.account import Account
-from deployments.sandbox.sendgrid.mail import Message
+from deployments.sandbox.sendgrid.messages import Message
 
 BROWSER = (
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "

@@ -37,7 +37,7 @@ def not_found(message: str = "not found") -> Refused:
 
 
 def forbidden() -> Refused:
-    return Refused(403, mail_error("access forbidden"))
+    return refusal(403, "access forbidden")
 
 
 FAILURES = {

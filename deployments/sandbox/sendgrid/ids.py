@@ -16,7 +16,8 @@ class Ids:
         return base64url(self.rng.randbytes(16))
 
     def batch(self) -> str:
-        return base64url(self.rng.randbytes(36))
+        """Never starts with a dash."""
+        return base64url(self.rng.randbytes(18).hex().encode())
 
     def uuid(self) -> str:
         return str(UUID(bytes=self.rng.randbytes(16), version=4))

@@ -9,7 +9,7 @@ from typing import Any
 from deployments.sandbox.sendgrid.account import Account
 from deployments.sandbox.sendgrid.call import Object
 from deployments.sandbox.sendgrid.demands import is_dynamic
-from deployments.sandbox.sendgrid.mail import Message, custom_args
+from deployments.sandbox.sendgrid.messages import Message, custom_args
 from deployments.sandbox.sendgrid.rendering import render, substituted
 
 

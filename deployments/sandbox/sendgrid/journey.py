@@ -9,7 +9,7 @@ from typing import Any
 
 from deployments.sandbox.sendgrid import engagement
 from deployments.sandbox.sendgrid.account import Account
-from deployments.sandbox.sendgrid.mail import Message
+from deployments.sandbox.sendgrid.messages import Message
 from deployments.sandbox.sendgrid.suppressed import bypassed_by
 
 # What mail servers say: reason, enhanced status, SendGrid's classification.
@@ -25,8 +25,10 @@ LATER = "451 4.7.1 Greylisted, please try again in a few minutes"
 SERVER = "167.89.101.76"
 
 
-def start(account: Account, messages: list[Message]) -> None:
+def accept(account: Account, messages: list[Message]) -> None:
     """Queue them for when they are wanted; most are wanted now."""
+    account.mails[messages[0].mail.id] = messages[0].mail
+    account.messages += messages
     body = messages[0].mail.body
     if "send_at" not in body and not any("send_at" in each for each in body["personalizations"]):
         release(account, messages)

@@ -13,28 +13,28 @@ from deployments.sandbox.sendgrid.errors import Refused, mail_error, refusal
 
 KEY = re.compile(r"^SG\.([\w-]{22})\.[\w-]{43}$", re.ASCII)
 
+RIGHTS = ("create", "delete", "read", "update")
 # A part of what a key with full access lists.
-SCOPES = frozenset(
-    """
-    asm.groups.create asm.groups.delete asm.groups.read asm.groups.update
-    asm.groups.suppressions.create asm.groups.suppressions.delete asm.groups.suppressions.read
-    asm.groups.suppressions.update asm.suppressions.global.create asm.suppressions.global.delete
-    asm.suppressions.global.read asm.suppressions.global.update
-    mail.batch.create mail.batch.delete mail.batch.read mail.batch.update mail.send
-    suppression.blocks.delete suppression.blocks.read suppression.bounces.delete
-    suppression.bounces.read suppression.create suppression.delete
-    suppression.invalid_emails.delete suppression.invalid_emails.read suppression.read
-    suppression.spam_reports.delete suppression.spam_reports.read
-    suppression.unsubscribes.delete suppression.unsubscribes.read suppression.update
-    templates.create templates.delete templates.read templates.update
-    templates.versions.create templates.versions.delete templates.versions.read
-    templates.versions.update user.account.read user.credits.read user.scheduled_sends.create
-    user.scheduled_sends.delete user.scheduled_sends.read user.scheduled_sends.update
-    user.webhooks.event.settings.create user.webhooks.event.settings.delete
-    user.webhooks.event.settings.read user.webhooks.event.settings.update whitelabel.read
-    sender_verification_eligible 2fa_required
-    """.split()
+AREAS = (
+    "asm.groups",
+    "asm.groups.suppressions",
+    "asm.suppressions.global",
+    "mail.batch",
+    "suppression",
+    "suppression.blocks",
+    "suppression.bounces",
+    "suppression.invalid_emails",
+    "suppression.spam_reports",
+    "suppression.unsubscribes",
+    "templates",
+    "templates.versions",
+    "user.account",
+    "user.credits",
+    "user.scheduled_sends",
+    "user.webhooks.event.settings",
+    "whitelabel",
 )
+SCOPES = frozenset({"mail.send", *(f"{area}.{right}" for area in AREAS for right in RIGHTS)})
 
 
 @dataclass(slots=True)
@@ -62,11 +62,11 @@ def key_of(headers: dict[str, str]) -> str:
 def name_in(key: str) -> str:
     found = KEY.match(key)
     if found is None:
-        raise wrong_key()
+        raise refusal(401, "authorization required")
     return found.group(1)
 
 
 def wrong_key() -> Refused:
-    return Refused(
-        401, mail_error("The provided authorization grant is invalid, expired, or revoked")
-    )
+    """As mail/send says it; elsewhere the same words serve for no key and a wrong one."""
+    message = "The provided authorization grant is invalid, expired, or revoked"
+    return Refused(401, mail_error(message))

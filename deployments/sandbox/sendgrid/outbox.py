@@ -14,14 +14,14 @@ import orjson
 
 from deployments.sandbox.deliveries import Delivery
 from deployments.sandbox.sendgrid.ids import base64url
+from deployments.sandbox.sendgrid.messages import Message, custom_args
+from deployments.sandbox.sendgrid.webhook import Webhook
 
 if TYPE_CHECKING:
     from deployments.sandbox.sendgrid.account import Account
-    from deployments.sandbox.sendgrid.mail import Message
-    from deployments.sandbox.sendgrid.webhooks import Webhook
 
 ENGAGEMENT = frozenset(
-    "open click spamreport unsubscribe group_unsubscribe group_resubscribe".split()
+    ("open", "click", "spamreport", "unsubscribe", "group_unsubscribe", "group_resubscribe")
 )
 FLAG = {"spamreport": "spam_report"}
 Pending = tuple[str, str, bytes]
@@ -128,8 +128,6 @@ class Outbox:
         )
 
     def _event(self, message: Message, kind: str, more: dict[str, Any]) -> dict[str, Any]:
-        from deployments.sandbox.sendgrid.mail import custom_args
-
         mail = message.mail
         body = mail.body
         event = {

@@ -92,11 +92,11 @@ class SendGridSandbox(Provider):
                 noted.params["body"] = orjson.loads(request.body)
 
     def failure(self, request: Request, rule: Rule) -> Answer:
+        quota = Quota(600, 599, int(time()) + 1)
         if 200 <= rule.status < 300:
             headers = {"x-message-id": self.lost.message()} if request.path == SEND else {}
-            return Answer(rule.status, b"", headers | rule.headers)
+            return Answer(rule.status, b"", quota.headers | headers | rule.headers)
         reason = FAILURES.get(rule.status, "internal server error")
-        quota = Quota(600, 599, int(time()) + 1)
         if rule.status == 429:
             quota = Quota(600, 0, int(time() + max(1.0, rule.seconds)))
         answer = _told(Refused(rule.status, {"field": None, "message": reason}), quota.headers)
@@ -127,10 +127,11 @@ class SendGridSandbox(Provider):
         return answer
 
     def _caller(self, request: Request) -> Grant:
-        grant = self.grant(key_of(request.headers))
-        if grant.revoked:
-            raise wrong_key()
-        return grant
+        key = key_of(request.headers)
+        with suppress(Refused):
+            if not (grant := self.grant(key)).revoked:
+                return grant
+        raise wrong_key() if request.path == SEND else refusal(401, "authorization required")
 
     def _call(self, request: Request, found: Found, grant: Grant) -> Call:
         if not grant.allows(found.route.scope):

@@ -16,7 +16,7 @@ from deployments.sandbox.sendgrid import (
 )
 from deployments.sandbox.sendgrid.call import Call, Reply
 from deployments.sandbox.sendgrid.errors import not_found, refusal
-from deployments.sandbox.sendgrid.mail import send_mail
+from deployments.sandbox.sendgrid.sending import send_mail
 
 Endpoint = Callable[[Call], Reply]
 RIGHT = {"GET": "read", "POST": "create", "PATCH": "update", "DELETE": "delete"}

@@ -34,14 +34,11 @@ def check(shape: Shape, value: Any, at: str, errors: list[Error]) -> None:
     if isinstance(shape, str):
         if not _is(shape, value):
             _wrong_type(shape, value, at, errors)
+    elif not isinstance(value, type(shape)):
+        _wrong_type("array" if isinstance(shape, list) else "object", value, at, errors)
     elif isinstance(shape, list):
-        if not isinstance(value, list):
-            _wrong_type("array", value, at, errors)
-            return
         for number, each in enumerate(value):
             check(shape[0], each, f"{at}.{number}", errors)
-    elif not isinstance(value, dict):
-        _wrong_type("object", value, at, errors)
     elif "+" in shape:
         for name, each in value.items():
             check(shape["+"], each, f"{at}.{name}", errors)
@@ -167,9 +164,7 @@ MAIL: Shape = {
         "subscription_tracking": SWITCH
         | {"text": "string", "html": "string", "substitution_tag": "string"},
         "ganalytics": SWITCH
-        | {
-            name: "string"
-            for name in ("utm_source", "utm_medium", "utm_term", "utm_content", "utm_campaign")
-        },
+        | {"utm_source": "string", "utm_medium": "string", "utm_term": "string"}
+        | {"utm_content": "string", "utm_campaign": "string"},
     },
 }

@@ -27,7 +27,7 @@ NAME = re.compile(r"^\w{1,60}$", re.ASCII)
 STAMP = re.compile(r"^\d{1,10}(\.\d{1,6})?$", re.ASCII)
 TRUE, FALSE = ("true", "1", True, 1), ("false", "0", False, 0, "")
 # Arguments that every method takes.
-ALWAYS = ("token", "pretty")
+ALWAYS = ("token", "pretty", "team_id")
 
 
 def read(request: Request, *, json: bool, warnings: list[str]) -> dict[str, Any]:

@@ -34,7 +34,15 @@ def channel_shown(call: Call, channel: Channel, *, members: bool = False) -> Obj
         other = _other(call, channel)
         deleted = workspace.users[other].deleted
         return shown | {"user": other, "is_user_deleted": deleted, "is_open": channel.opened}
-    shown |= {
+    shown |= _named_shown(channel)
+    shown |= {"is_member": call.me.id in channel.members, "shared_team_ids": [workspace.id]}
+    if members:
+        shown["num_members"] = len(channel.members)
+    return shown
+
+
+def _named_shown(channel: Channel) -> Object:
+    return {
         "name": channel.name,
         "name_normalized": channel.name,
         "is_channel": True,
@@ -45,19 +53,14 @@ def channel_shown(call: Call, channel: Channel, *, members: bool = False) -> Obj
         "is_shared": False,
         "is_ext_shared": False,
         "is_pending_ext_shared": False,
-        "is_member": call.me.id in channel.members,
         "unlinked": 0,
         "creator": channel.creator,
-        "shared_team_ids": [workspace.id],
         "pending_shared": [],
         "parent_conversation": None,
         "topic": _written(channel.topic),
         "purpose": _written(channel.purpose),
         "previous_names": channel.previous_names,
     }
-    if members:
-        shown["num_members"] = len(channel.members)
-    return shown
 
 
 def _other(call: Call, channel: Channel) -> str:

@@ -78,7 +78,13 @@ def _problem(call: Call, channel: Channel, identifier: str) -> str | None:
         return "already_in_channel"
     if user.deleted:
         return "user_disabled"
-    return "ura_max_channels" if user.is_restricted else None
+    return "ura_max_channels" if user.is_restricted and _somewhere(call, user.id) else None
+
+
+def _somewhere(call: Call, user: str) -> bool:
+    """Single-channel guests have had theirs."""
+    channels = call.workspace.channels.values()
+    return any(user in channel.members for channel in channels if not channel.is_direct)
 
 
 def kick(call: Call) -> Object:

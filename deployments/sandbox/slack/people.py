@@ -51,7 +51,7 @@ def user_shown(user: User, team: str, view: View) -> Object:
         "is_owner": user.is_admin,
         "is_primary_owner": False,
         "is_restricted": user.is_restricted,
-        "is_ultra_restricted": False,
+        "is_ultra_restricted": user.is_restricted,
         "is_email_confirmed": not user.is_bot,
         "who_can_share_contact_card": "EVERYONE",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -133,6 +134,12 @@ class SlackSandbox(Provider):
         return answer
 
     def _answer(self, request: Request) -> Answer:
+        answer = self._carried_out(request)
+        request.noted.request_id = uuid.uuid4().hex
+        answer.headers = answer.headers | {"x-slack-req-id": request.noted.request_id}
+        return answer
+
+    def _carried_out(self, request: Request) -> Answer:
         name = request.path.removeprefix("/api/")
         warnings: list[str] = []
         headers = CONTENT

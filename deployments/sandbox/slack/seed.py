@@ -60,6 +60,7 @@ def sow(sandbox: SlackSandbox, workspace: Workspace, given: Given) -> Given:
         workspace.id = given["team"]
     _people(workspace, given)
     _channels(workspace, given.get("channels", 0))
+    workspace.bot.app_id = workspace.app.id
     workspace.bot_profile |= {"app_id": workspace.app.id, "team_id": workspace.id}
     made = {
         "users": len(workspace.users) - before[0],

@@ -56,5 +56,7 @@ class Agenda:
 
     def _wake(self) -> None:
         self._alarm = None
-        self.catch_up(AT_ONCE)
-        self.arm()
+        try:
+            self.catch_up(AT_ONCE)
+        finally:
+            self.arm()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 from deployments.sandbox.twilio.errors import Refused
@@ -20,14 +20,17 @@ class Listed(Protocol):
     sid: str
 
 
-class Page[Item: Listed](NamedTuple):
+Item = TypeVar("Item", bound=Listed)
+
+
+class Page(NamedTuple, Generic[Item]):
     items: list[Item]
     number: int
     size: int
     more: bool
 
 
-def page_of[Item: Listed](
+def page_of(
     form: Form,
     log: Sequence[Item | None],
     position_of: Callable[[str], int],

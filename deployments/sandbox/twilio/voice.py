@@ -37,9 +37,7 @@ def play(twiml: str) -> list[str] | None:
         return None
     if document.tag != "Response":
         return None
-    return [
-        (each.text or "").strip() for each in document.iter() if each.tag in ("Say", "Play")
-    ]
+    return [(each.text or "").strip() for each in document.iter() if each.tag in ("Say", "Play")]
 
 
 def fetch_twiml(account: Account, call: Call, url: str, said: Said) -> None:
