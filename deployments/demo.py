@@ -5,6 +5,7 @@ Prefect's database is ready.
 """
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -83,9 +84,18 @@ async def _demo(stay: bool, keep: bool) -> None:
                 await Story(sandbox, product, other_demos=keep).tell()
         if stay:
             _where_to_look(product)
-            await asyncio.Event().wait()
-    console.print("\nEverything has ended again. To look around: atlvs demo --stay")
+            await _ctrl_c()
+    console.print(
+        f"\nEverything has ended again.{'' if stay else ' To look around: atlvs demo --stay'}"
+    )
     console.print(f"[bold green]Done in {monotonic() - began:.0f} s.[/] Both sides agree.")
+
+
+async def _ctrl_c() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
 
 
 @asynccontextmanager

@@ -12,6 +12,8 @@ from products import Up
 from sandbox_client import Sandbox
 from web_client import connect_door
 
+from atlvs.db import embedded
+
 pytest_plugins = ["command_fixtures"]
 
 
@@ -75,3 +77,14 @@ def test_check_and_status_tell_of_the_product(atlvs: InProcess, stripe: Sandbox,
     facts = atlvs("status", "--json").json["facts"]
     assert facts["prefect"] == f"{prefect.url} answers"
     assert facts["atlvs_up"] == "runs"
+
+
+def test_commands_use_the_database_of_the_product_and_leave_it_running(
+    atlvs: InProcess, prefect: Up
+):
+    place = embedded.address(prefect.settings.data_dir)
+    facts = atlvs("status", "--json").json["facts"]
+    assert (facts["database"], facts["prefect"]) == ("embedded", f"{prefect.url} answers")
+    assert "work pool atlvs: there" in atlvs("bootstrap").out
+    assert embedded.running(prefect.settings.data_dir)
+    assert embedded.address(prefect.settings.data_dir) == place
