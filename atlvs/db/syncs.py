@@ -28,6 +28,15 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A piece of time that was read whole, and the ids that were seen in it."""
+
+    since: int
+    until: int
+    seen: list[str]
+
+
+@dataclass(frozen=True)
 class Sync:
     """One run over everything, possibly resumed."""
 
@@ -112,31 +121,27 @@ async def save_progress(
 
 
 async def note_missing(
-    tx: Transaction,
-    sync: Sync,
-    entity: str,
-    mirror: Mirror,
-    since: int,
-    until: int,
-    seen: Sequence[str],
+    tx: Transaction, sync: Sync, entity: str, mirror: Mirror, pieces: Sequence[Piece]
 ) -> None:
-    """Remember stored records of a completely read piece of time that the provider no longer has."""
+    """Remember stored records of completely read pieces of time that the provider no longer has."""
     await tx.execute(
         SQL(
             "insert into integration_sync_missing (org_id, sync_id, entity, external_id)"
             " select org_id, %(sync)s, %(entity)s, {key} from {table}"
+            " join unnest(%(since)s::bigint[], %(until)s::bigint[]) as piece (since, until)"
+            " on stripe_created_at >= to_timestamp(since) and stripe_created_at < to_timestamp(until)"
             " where connection_id = %(connection)s and deleted_at is null and fetched_at < %(started)s"
-            " and stripe_created_at >= to_timestamp(%(since)s) and stripe_created_at < to_timestamp(%(until)s)"
-            " and {key} <> all(%(seen)s) on conflict do nothing"
+            " and not exists (select from unnest(%(seen)s::text[]) as seen (id) where id = {key})"
+            " on conflict do nothing"
         ).format(key=Identifier(mirror.key), table=Identifier(mirror.table)),
         {
             "sync": sync.id,
             "entity": entity,
             "connection": sync.connection.id,
             "started": sync.started_at,
-            "since": since,
-            "until": until,
-            "seen": list(seen),
+            "since": [one.since for one in pieces],
+            "until": [one.until for one in pieces],
+            "seen": [key for one in pieces for key in one.seen],
         },
     )
 

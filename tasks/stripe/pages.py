@@ -18,7 +18,7 @@ from atlvs.checkpoints import checkpoint
 from atlvs.db import connections, syncs
 from atlvs.db.engine import database
 from atlvs.db.stripe import MIRRORS, store
-from atlvs.db.syncs import MOST_MISSING, Range, Sync
+from atlvs.db.syncs import MOST_MISSING, Piece, Range, Sync
 from atlvs.errors import Rejected, Unavailable
 from atlvs.records import Counts
 from blocks.stripe import Stripe
@@ -237,8 +237,8 @@ class Sweep:
             stored = await store(tx, whose, {kind: rows})
             counts = replace(stored[kind], read=0)  # counted when read
             done += counts
-            for since, until, seen in vanished:
-                await syncs.note_missing(tx, self.sync, kind, MIRRORS[kind], since, until, seen)
+            if vanished:
+                await syncs.note_missing(tx, self.sync, kind, MIRRORS[kind], vanished)
             if self.keeps:
                 await syncs.save_progress(tx, self.sync, kind, left, done, complete=complete)
             else:
@@ -251,15 +251,15 @@ class Sweep:
         ]
         checkpoint("sync.after-save")
 
-    def _complete_pieces(self) -> list[tuple[int, int, list[str]]]:
-        """Pieces of time that were read whole since the last save, with the ids seen in each."""
-        pieces: list[tuple[int, int, list[str]]] = []
+    def _complete_pieces(self) -> list[Piece]:
+        """Pieces of time that were read whole since the last save."""
+        pieces: list[Piece] = []
         for reader in self.readers:
             low = reader.range.until if reader.left else reader.range.since
             if low < reader.complete_from:
                 # complete_from was the range's end, or a second that is read whole by now
                 seen = [key for created, key in reader.seen if low <= created]
-                pieces.append((low, reader.complete_from, seen))
+                pieces.append(Piece(low, reader.complete_from, seen))
                 reader.seen = [(at, key) for at, key in reader.seen if at < low]
                 reader.complete_from = low
         return pieces
