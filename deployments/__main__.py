@@ -1,5 +1,6 @@
 """The `atlvs` command: `deployments.commands.line`, from the first moment of which Ctrl-C is polite."""
 
+import os
 import sys
 
 
@@ -11,7 +12,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = run(arguments)
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
-        code = 1
+        sys.stderr.flush()
+        os._exit(1)  # an interrupted import marks the interpreter: it would end by the signal
     sys.exit(code)
 
 

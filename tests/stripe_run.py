@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -90,6 +92,8 @@ async def act(what: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def one_process(asked: dict[str, Any]) -> None:
     """Do what is asked in this process, which may die of it."""
+    if asked["die_after"] is not None:
+        Timer(asked["die_after"], os.kill, (os.getpid(), signal.SIGKILL)).start()
     os.environ.update(asked["environment"])
     settings.cache_clear()
     inbox.LEASE_SECONDS = requests.LEASE_SECONDS = asked["lease"]
@@ -98,7 +102,7 @@ def one_process(asked: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """For each line on stdin a forked process; its id, and when it ended its status, on stdout.
+    """For each line on stdin a forked process; how it ended, on stdout.
 
     Forked, because importing everything takes much longer than a run.
     """
@@ -113,7 +117,6 @@ def main() -> None:
                 traceback.print_exc()
             finally:
                 os._exit(code)
-        print(child, flush=True)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import pytest
 from sandbox_client import Sandbox
 from stripe_fixtures import Caller
-from stripe_mirror import SILENT, TOLD, assert_mirrored, deliver, events, reads
+from stripe_mirror import SILENT, TOLD, assert_mirrored, deliver, events
 from stripe_run import drain, full, incremental
 from stripe_ten import Ten
 
@@ -59,36 +59,32 @@ class Processes:
             cwd=program.parents[1],
         )
 
-    def start(self, what: str, kill_at: str = "", chunk: int = 40, **given: Any) -> int:
+    def run(
+        self, what: str, kill_at: str = "", die_after: float | None = None, **given: Any
+    ) -> int:
+        """One run; minus the signal that ended it, or its exit code."""
         names = ("DATABASE_URL", "ATLVS_ENCRYPTION_KEYS")
         asked = {
             "what": what,
             "given": given,
             "lease": LEASE,
-            "chunk": chunk,
+            "chunk": 40,
+            "die_after": die_after,
             "environment": {name: os.environ[name] for name in names} | {"ATLVS_KILL_AT": kill_at},
         }
         assert self.maker.stdin
         self.maker.stdin.write(json.dumps(asked) + "\n")
         self.maker.stdin.flush()
-        return self._number()
-
-    def end(self) -> int:
-        """How the last one ended: minus the signal, or its exit code."""
-        return self._number()
+        assert self.maker.stdout
+        return int(self.maker.stdout.readline())
 
     def die(self, what: str, at: str, **given: Any) -> None:
-        self.start(what, at, **given)
-        assert self.end() == -signal.SIGKILL, f"{what} did not come to {at}"
+        assert self.run(what, at, **given) == -signal.SIGKILL, f"{what} did not come to {at}"
 
     def close(self) -> None:
         assert self.maker.stdin
         self.maker.stdin.close()
         self.maker.wait(10)
-
-    def _number(self) -> int:
-        assert self.maker.stdout
-        return int(self.maker.stdout.readline())
 
 
 @pytest.fixture(scope="module")
@@ -210,15 +206,10 @@ async def at_a_random_moment(processes: Processes, sandbox: Sandbox, rows: Rows,
     """Killed up to three times on its way, then left alone."""
     chance = random.Random(seed)  # noqa: S311  moments that repeat themselves
     sandbox.seed(**MUCH)
-    sandbox.latency(0.01)
+    sandbox.latency(0.02)
     for _ in range(chance.randint(1, 3)):
-        sandbox.clear_requests()
-        child = processes.start("full")
-        while not reads(sandbox):
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(chance.random() * 1.2)
-        os.kill(child, signal.SIGKILL)
-        await asyncio.to_thread(processes.end)
+        await asyncio.to_thread(processes.run, "full", die_after=chance.uniform(0.1, 2))
+    sandbox.latency(0)
     await once_free(full)
     assert_mirrored(rows, sandbox)
     assert rows(TWICE) == []

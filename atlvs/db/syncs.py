@@ -126,12 +126,14 @@ async def note_missing(
     """Remember stored records of completely read pieces of time that the provider no longer has."""
     await tx.execute(
         SQL(
+            # `offset 0`: piece by piece by the index on time, whatever the planner knows of the table.
             "insert into integration_sync_missing (org_id, sync_id, entity, external_id)"
-            " select org_id, %(sync)s, %(entity)s, {key} from {table}"
-            " join unnest(%(since)s::bigint[], %(until)s::bigint[]) as piece (since, until)"
-            " on stripe_created_at >= to_timestamp(since) and stripe_created_at < to_timestamp(until)"
+            " select org_id, %(sync)s, %(entity)s, key"
+            " from unnest(%(since)s::bigint[], %(until)s::bigint[]) as piece (since, until)"
+            " cross join lateral (select org_id, {key} as key from {table}"
             " where connection_id = %(connection)s and deleted_at is null and fetched_at < %(started)s"
-            " and not exists (select from unnest(%(seen)s::text[]) as seen (id) where id = {key})"
+            " and stripe_created_at >= to_timestamp(since) and stripe_created_at < to_timestamp(until) offset 0) as stored"
+            " where not exists (select from unnest(%(seen)s::text[]) as seen (id) where id = key)"
             " on conflict do nothing"
         ).format(key=Identifier(mirror.key), table=Identifier(mirror.table)),
         {
