@@ -90,9 +90,9 @@ def server_running(data_dir: Path) -> Generator[None]:
     lock = os.open(data_dir.expanduser() / "commands.lock", os.O_RDWR | os.O_CREAT, 0o600)
     with open(lock, "r+") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
-        mine = not embedded.running(data_dir)
+        others = _postmaster(data_dir) if embedded.running(data_dir) else ""
         try:
-            if mine:
+            if not others:
                 embedded.start(data_dir)
                 users.truncate(0)
                 users.write(_postmaster(data_dir))
@@ -100,7 +100,9 @@ def server_running(data_dir: Path) -> Generator[None]:
             yield
         finally:
             users.seek(0)
-            if (mine or users.read() == _postmaster(data_dir)) and _last(users.fileno()):
+            # A server that somebody else ended meanwhile has been started again by us.
+            by_commands = _postmaster(data_dir) in (users.read(), "")
+            if (by_commands or _postmaster(data_dir) != others) and _last(users.fileno()):
                 stop_unused(data_dir)
                 users.truncate(0)
 

@@ -76,6 +76,8 @@ def hush_prefect() -> None:
     """What Prefect logs stands in its pages; the console shows little of it, and no traceback: what
     is to be said of the whole run, the command says."""
     logging.getLogger().handlers = [TaskTries(logging.WARNING)]
+    logging.getLogger("prefect._internal").handlers = []
+    logging.raiseExceptions = False  # else it writes past the handlers when a server has gone
 
 
 def _cell(value: Any) -> str:

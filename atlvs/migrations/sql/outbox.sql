@@ -27,8 +27,8 @@ language sql immutable as $$
         case when row_now->>'status' = 'open' and coalesce((row_now->>'attempt_count')::int, 0) > coalesce((was->>'attempt_count')::int, 0)
              then 'invoice.payment_failed' end]
     when 'stripe_subscriptions' then array[
-        case when was is null then 'subscription.created'
-             when row_now->>'status' = 'canceled' and was->>'status' <> 'canceled' then 'subscription.deleted'
+        case when was is null then 'subscription.created' end,
+        case when row_now->>'status' = 'canceled' and was->>'status' is distinct from 'canceled' then 'subscription.deleted'
              when was - '{updated_at,fetched_at}'::text[] <> row_now - '{updated_at,fetched_at}'::text[] then 'subscription.updated' end]
     when 'stripe_checkout_sessions' then array[
         case when row_now->>'status' = 'complete' and row_now->>'payment_status' in ('paid', 'no_payment_required')
