@@ -18,6 +18,7 @@ from blocks.wire import session
 from deployments.commands.output import console, table
 from deployments.supervise import Product
 from flows.stripe import full_sync, incremental_sync
+from tasks.connections import keep_fields
 
 KEY = "sk_test_demo"
 NINE = (
@@ -55,6 +56,7 @@ class Story:
     async def tell(self) -> None:
         """All of it."""
         self.org_id = await the_organization()
+        await self._save_connection()
         self.key, _ = await api_keys.create(self.org_id, "demo", ("services",))
         await self._first_sync()
         await self._changes_without_webhooks()
@@ -62,6 +64,11 @@ class Story:
         step("Reading everything once more: what is known stays untouched")
         report("Full sync", await full_sync())
         await self._compare()
+
+    async def _save_connection(self) -> None:
+        """For commands in another terminal: Prefect may have the block of a former sandbox."""
+        async with Stripe.opened(DEFAULT) as stripe:
+            await keep_fields(stripe, Stripe.from_environment())
 
     async def _first_sync(self) -> None:
         seeded = await self._control("stripe/seed", {"key": KEY, **SEED})

@@ -48,7 +48,7 @@ def bootstrapped(database_url: str, org: UUID) -> str:
 
 
 @pytest.fixture
-def connected(bootstrapped: str, org: UUID, sandbox: Sandbox) -> Sandbox:
+def sandbox_connected(bootstrapped: str, org: UUID, sandbox: Sandbox) -> Sandbox:
     """The sandbox as the connection `default`."""
     connect_door(org, sandbox)
     return sandbox

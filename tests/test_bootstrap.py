@@ -89,11 +89,11 @@ def test_environment_becomes_a_block_that_a_person_may_change(
 
 
 def test_connection_becomes_a_block_and_disconnecting_deletes_it(
-    atlvs: InProcess, connected: Sandbox, prefect: Up, monkeypatch: pytest.MonkeyPatch
+    atlvs: InProcess, sandbox_connected: Sandbox, prefect: Up, monkeypatch: pytest.MonkeyPatch
 ):
     """Made while no Prefect server answered."""
     atlvs("bootstrap")
-    assert load(prefect)["secret_key"] == connected.key
+    assert load(prefect)["secret_key"] == sandbox_connected.key
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     assert atlvs("connect", "stripe").says(2, "old keys would come back")
     told = atlvs("disconnect", "stripe")

@@ -74,8 +74,8 @@ def test_what_others_started_is_left_running(home: Path):
 # How they end
 
 
-def test_told_to_end(connected: Sandbox, bootstrapped: str):
-    connected.latency(30)
+def test_told_to_end(sandbox_connected: Sandbox, bootstrapped: str):
+    sandbox_connected.latency(30)
     environment = {"DATABASE_URL": bootstrapped, "ATLVS_ENCRYPTION_KEYS": ENCRYPTION_KEY}
     process = start("check", "stripe", **environment)
     wait_until(lambda: connections_of(process))
@@ -90,7 +90,7 @@ def test_ctrl_c_before_anything(tmp_path: Path):
     assert ended(process, seconds=10).says(1, "Interrupted.")
 
 
-def test_reader_who_has_seen_enough(connected: Sandbox, bootstrapped: str):
+def test_reader_who_has_seen_enough(sandbox_connected: Sandbox, bootstrapped: str):
     environment = {"DATABASE_URL": bootstrapped, "ATLVS_ENCRYPTION_KEYS": ENCRYPTION_KEY}
     process = start("status", **environment)
     assert process.stdout

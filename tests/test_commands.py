@@ -174,19 +174,19 @@ def test_json_is_one_object(atlvs: InProcess, bootstrapped: str):
 
 
 def test_status_of_a_connection(
-    atlvs: InProcess, connected: Sandbox, monkeypatch: pytest.MonkeyPatch
+    atlvs: InProcess, sandbox_connected: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("STRIPE_SECRET_KEY", connected.key)
+    monkeypatch.setenv("STRIPE_SECRET_KEY", sandbox_connected.key)
     told = atlvs("status", "--json")
     assert told.json["facts"]["webhooks_waiting"] == 0
     assert told.json["facts"]["prefect"] == "no server answers"
     (one,) = told.json["connections"]
     assert (one["provider"], one["name"], one["enabled"]) == ("stripe", "default", True)
     assert one["set_by_environment"] == "secret_key"
-    assert connected.key not in told.out + atlvs("status").out
+    assert sandbox_connected.key not in told.out + atlvs("status").out
 
 
-def test_audit_after_a_check(atlvs: InProcess, connected: Sandbox):
+def test_audit_after_a_check(atlvs: InProcess, sandbox_connected: Sandbox):
     atlvs("check", "stripe")
     newest = atlvs("audit", "--limit", "2", "--json").json["calls"]
     assert [call["path"] for call in newest] == [
@@ -199,7 +199,7 @@ def test_audit_after_a_check(atlvs: InProcess, connected: Sandbox):
 # Keys
 
 
-def test_keys_rotate(atlvs: InProcess, connected: Sandbox, monkeypatch: pytest.MonkeyPatch):
+def test_keys_rotate(atlvs: InProcess, sandbox_connected: Sandbox, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ATLVS_ENCRYPTION_KEYS", f"{OTHER_KEY},{ENCRYPTION_KEY}")
     assert atlvs("keys", "rotate", "--json").json == {"secrets": 1}
     assert atlvs("keys", "rotate", "--json").json == {"secrets": 0}
@@ -234,7 +234,7 @@ def test_api_keys(atlvs: InProcess, bootstrapped: str, rows: Rows):
 
 
 @pytest.fixture
-def inbox(connected: Sandbox, rows: Rows) -> Rows:
+def inbox(sandbox_connected: Sandbox, rows: Rows) -> Rows:
     """Three events: one waits, one is done, one is dead."""
     for number, state in enumerate(("waiting", "done", "dead")):
         rows(

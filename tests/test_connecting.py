@@ -21,7 +21,7 @@ pytest_plugins = ["command_fixtures"]
 # Checking
 
 
-def test_check_names_what_to_mend(atlvs: InProcess, connected: Sandbox):
+def test_check_names_what_to_mend(atlvs: InProcess, sandbox_connected: Sandbox):
     told = atlvs("check", "stripe", "--json")
     assert told.code == 1
     assert '"May read customers."' in told.out
@@ -70,7 +70,7 @@ def test_connect_from_a_pipe(bootstrapped: str, sandbox: Sandbox, rows: Rows):
 
 
 def test_connect_keeps_what_is_not_answered(
-    atlvs: InProcess, connected: Sandbox, monkeypatch: pytest.MonkeyPatch, rows: Rows
+    atlvs: InProcess, sandbox_connected: Sandbox, monkeypatch: pytest.MonkeyPatch, rows: Rows
 ):
     before = atlvs("status", "--json").json["connections"]
     with open(os.devnull) as nothing:
@@ -154,15 +154,15 @@ def read_until(terminal: int, words: str | None) -> str:
 
 
 def test_disconnect_wipes_and_connect_comes_back(
-    atlvs: InProcess, connected: Sandbox, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    atlvs: InProcess, sandbox_connected: Sandbox, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ):
     assert "secrets wiped" in atlvs("disconnect", "stripe").out
     assert rows("select sealed, enabled from integration_connections", *()) == [(None, False)]
     told = atlvs("check", "stripe")
     assert (told.code, "is disconnected" in told.err) == (1, True)
     assert atlvs("disconnect", "stripe").code == 0
-    monkeypatch.setenv("STRIPE_SECRET_KEY", connected.key)
-    monkeypatch.setenv("STRIPE_API_BASE", connected.base("stripe"))
+    monkeypatch.setenv("STRIPE_SECRET_KEY", sandbox_connected.key)
+    monkeypatch.setenv("STRIPE_API_BASE", sandbox_connected.base("stripe"))
     atlvs("bootstrap")  # the environment alone does not bring it back
     assert rows("integration_connections", "enabled") == [(False,)]
     with open(os.devnull) as nothing:

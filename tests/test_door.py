@@ -18,9 +18,9 @@ PAYMENT = {"amount": 1200, "currency": "usd"}
 
 @pytest.mark.parametrize("spelling", ["create_payment_intent", "createPaymentIntent"])
 def test_both_spellings_make_a_payment(
-    call: Caller, sandbox: Sandbox, rows: Any, spelling: str
+    door_call: Caller, sandbox: Sandbox, rows: Any, spelling: str
 ) -> None:
-    answer = call(spelling, PAYMENT)
+    answer = door_call(spelling, PAYMENT)
     assert answer.status_code == 200
     made = answer.json()
     assert (made["object"], made["amount"], made["currency"]) == ("payment_intent", 1200, "usd")
@@ -29,15 +29,15 @@ def test_both_spellings_make_a_payment(
 
 
 @pytest.mark.parametrize("spelling", ["payment_intent_id", "paymentIntentId"])
-def test_both_spellings_of_a_parameter(call: Caller, spelling: str) -> None:
-    made = call("create_payment_intent", PAYMENT).json()
-    found = call("get_payment_intent", {spelling: made["id"]})
+def test_both_spellings_of_a_parameter(door_call: Caller, spelling: str) -> None:
+    made = door_call("create_payment_intent", PAYMENT).json()
+    found = door_call("get_payment_intent", {spelling: made["id"]})
     assert found.status_code == 200
     assert found.json()["id"] == made["id"]
 
 
-def test_publishable_key_is_readable_without_a_body(call: Caller) -> None:
-    answer = call.raw("get_publishable_key", b"")
+def test_publishable_key_is_readable_without_a_body(door_call: Caller) -> None:
+    answer = door_call.raw("get_publishable_key", b"")
     assert answer.status_code == 200
     assert "pk_test_public" in answer.text
 
@@ -67,31 +67,33 @@ def test_publishable_key_is_readable_without_a_body(call: Caller) -> None:
     ],
 )
 def test_wrong_parameters_are_named(
-    call: Caller, sandbox: Sandbox, body: Any, code: str, field: str | None
+    door_call: Caller, sandbox: Sandbox, body: Any, code: str, field: str | None
 ) -> None:
-    assert refused(call("create_payment_intent", body), 422, code, field)
+    assert refused(door_call("create_payment_intent", body), 422, code, field)
     assert sandbox.count("payment_intent") == 0
 
 
-def test_bodies_that_are_not_json(call: Caller) -> None:
+def test_bodies_that_are_not_json(door_call: Caller) -> None:
     kind = {"Content_Type": "application/json"}
-    assert refused(call.raw("create_customer", b"{", **kind), 400, "malformed")
-    assert refused(call.raw("create_customer", b'{"email": NaN}', **kind), 400, "malformed")
+    assert refused(door_call.raw("create_customer", b"{", **kind), 400, "malformed")
+    assert refused(door_call.raw("create_customer", b'{"email": NaN}', **kind), 400, "malformed")
     form = {"Content_Type": "application/x-www-form-urlencoded"}
-    assert refused(call.raw("create_customer", b"a=b", **form), 415, "not_json", "Content-Type")
-    assert refused(call.raw("create_customer", b"x" * 1_000_001, **kind), 413, "too_large")
+    assert refused(
+        door_call.raw("create_customer", b"a=b", **form), 415, "not_json", "Content-Type"
+    )
+    assert refused(door_call.raw("create_customer", b"x" * 1_000_001, **kind), 413, "too_large")
 
 
-def test_unknown_methods_and_verbs(call: Caller) -> None:
-    assert refused(call("steal_money"), 404, "not_found")
-    answer = httpx.get(f"{call.url}/api/services/stripe/create_customer")
+def test_unknown_methods_and_verbs(door_call: Caller) -> None:
+    assert refused(door_call("steal_money"), 404, "not_found")
+    answer = httpx.get(f"{door_call.url}/api/services/stripe/create_customer")
     assert refused(answer, 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer x", "Basic atlvs_x", "Bearer atlvs_é"])
-def test_no_valid_key_is_401(call: Caller, header: str) -> None:
+def test_no_valid_key_is_401(door_call: Caller, header: str) -> None:
     answer = httpx.post(
-        f"{call.url}/api/services/stripe/get_publishable_key",
+        f"{door_call.url}/api/services/stripe/get_publishable_key",
         headers=[(b"authorization", header.encode("latin-1"))],
     )
     assert refused(answer, 401, "unauthorized")
@@ -99,12 +101,12 @@ def test_no_valid_key_is_401(call: Caller, header: str) -> None:
 
 
 def test_revoked_key_ends_within_seconds(
-    call: Caller, door_org: UUID, monkeypatch: pytest.MonkeyPatch
+    door_call: Caller, door_org: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployments.web.callers.FRESH", 0.5)
-    assert call("get_publishable_key").status_code == 200
-    run(api_keys.revoke(door_org, call.key[:12]))
-    wait_until(lambda: call("get_publishable_key").status_code == 401, 5)
+    assert door_call("get_publishable_key").status_code == 200
+    run(api_keys.revoke(door_org, door_call.key[:12]))
+    wait_until(lambda: door_call("get_publishable_key").status_code == 401, 5)
 
 
 @pytest.mark.parametrize(
@@ -121,11 +123,11 @@ def test_revoked_key_ends_within_seconds(
 def test_scopes(
     door_url: str, door_org: UUID, scopes: tuple[str, ...], read: int, write: int, other_write: int
 ) -> None:
-    call = Caller(door_url, new_key(door_org, *scopes))
-    assert call("get_publishable_key").status_code == read
-    assert call("createPaymentIntent", PAYMENT).status_code == write
+    door_call = Caller(door_url, new_key(door_org, *scopes))
+    assert door_call("get_publishable_key").status_code == read
+    assert door_call("createPaymentIntent", PAYMENT).status_code == write
     customer = {"email": "a@example.com", "name": "A"}
-    assert call("create_customer", customer).status_code == other_write
+    assert door_call("create_customer", customer).status_code == other_write
 
 
 def other_org(rows: Any) -> UUID:
@@ -151,28 +153,28 @@ def test_only_connection_is_meant_and_of_several_one_must_be_named(
 ) -> None:
     org = other_org(rows)
     connect_door(org, sandbox, "north", publishable_key="pk_north")
-    call = Caller(door_url, new_key(org, "services"))
-    assert "pk_north" in call("get_publishable_key").text
+    door_call = Caller(door_url, new_key(org, "services"))
+    assert "pk_north" in door_call("get_publishable_key").text
     connect_door(org, sandbox, "south", publishable_key="pk_south")
-    answer = call("get_publishable_key")
+    answer = door_call("get_publishable_key")
     assert refused(answer, 422, "connection_ambiguous", "connection")
     assert "north, south" in answer.json()["error"]["message"]
-    assert "pk_south" in call("get_publishable_key", query="?connection=south").text
+    assert "pk_south" in door_call("get_publishable_key", query="?connection=south").text
 
 
-def test_same_idempotency_key_does_it_once(call: Caller, sandbox: Sandbox) -> None:
-    first = call("create_payment_intent", PAYMENT, Idempotency_Key="order-1")
-    again = call("createPaymentIntent", PAYMENT, Idempotency_Key="order-1")
+def test_same_idempotency_key_does_it_once(door_call: Caller, sandbox: Sandbox) -> None:
+    first = door_call("create_payment_intent", PAYMENT, Idempotency_Key="order-1")
+    again = door_call("createPaymentIntent", PAYMENT, Idempotency_Key="order-1")
     assert first.status_code == again.status_code == 200
     assert first.json() == again.json()
     assert sandbox.count("payment_intent") == 1
-    other = call("create_payment_intent", PAYMENT, Idempotency_Key="order-2")
+    other = door_call("create_payment_intent", PAYMENT, Idempotency_Key="order-2")
     assert other.json()["id"] != first.json()["id"]
 
 
-def test_five_at_once_with_one_key_make_one(call: Caller, sandbox: Sandbox) -> None:
+def test_five_at_once_with_one_key_make_one(door_call: Caller, sandbox: Sandbox) -> None:
     def ask(_: int) -> Any:
-        return call("create_payment_intent", PAYMENT, Idempotency_Key="order-1")
+        return door_call("create_payment_intent", PAYMENT, Idempotency_Key="order-1")
 
     with ThreadPoolExecutor(5) as pool:
         answers = list(pool.map(ask, range(5)))
@@ -181,67 +183,67 @@ def test_five_at_once_with_one_key_make_one(call: Caller, sandbox: Sandbox) -> N
     assert sandbox.count("payment_intent") == 1
 
 
-def test_same_key_with_other_parameters_is_a_conflict(call: Caller, sandbox: Sandbox) -> None:
-    call("create_payment_intent", PAYMENT, Idempotency_Key="order-1")
-    answer = call("create_payment_intent", {**PAYMENT, "amount": 5}, Idempotency_Key="order-1")
+def test_same_key_with_other_parameters_is_a_conflict(door_call: Caller, sandbox: Sandbox) -> None:
+    door_call("create_payment_intent", PAYMENT, Idempotency_Key="order-1")
+    answer = door_call("create_payment_intent", {**PAYMENT, "amount": 5}, Idempotency_Key="order-1")
     assert refused(answer, 409, "idempotency_mismatch")
     assert sandbox.count("payment_intent") == 1
 
 
 def test_keys_of_two_organizations_do_not_meet(
-    call: Caller, rows: Any, sandbox: Sandbox, door_url: str
+    door_call: Caller, rows: Any, sandbox: Sandbox, door_url: str
 ) -> None:
     org = other_org(rows)
     connect_door(org, sandbox, "theirs")
     theirs = Caller(door_url, new_key(org, "services"))
-    mine = call("create_payment_intent", PAYMENT, Idempotency_Key="order-1").json()
+    mine = door_call("create_payment_intent", PAYMENT, Idempotency_Key="order-1").json()
     assert theirs("create_payment_intent", PAYMENT, Idempotency_Key="order-1").json() != mine
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
-def test_idempotency_key_has_its_bounds(call: Caller, key: str) -> None:
-    answer = call("create_payment_intent", PAYMENT, Idempotency_Key=key)
+def test_idempotency_key_has_its_bounds(door_call: Caller, key: str) -> None:
+    answer = door_call("create_payment_intent", PAYMENT, Idempotency_Key=key)
     assert refused(answer, 422, "parameter_invalid", "Idempotency-Key")
 
 
-def test_missing_object_is_404(call: Caller) -> None:
-    answer = call("get_customer", {"customer_id": "cus_nobody"})
+def test_missing_object_is_404(door_call: Caller) -> None:
+    answer = door_call("get_customer", {"customer_id": "cus_nobody"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "resource_missing")
 
 
-def test_lost_answer_is_found_again(call: Caller, sandbox: Sandbox) -> None:
+def test_lost_answer_is_found_again(door_call: Caller, sandbox: Sandbox) -> None:
     sandbox.fault("reset_after", path="^/v1/payment_intents$", method="POST", times=1)
-    answer = call("create_payment_intent", PAYMENT, Idempotency_Key="order-1")
+    answer = door_call("create_payment_intent", PAYMENT, Idempotency_Key="order-1")
     assert answer.status_code == 200
     assert sandbox.count("payment_intent") == 1
 
 
 def test_wrong_provider_key_asks_for_a_person(
-    call: Caller, door_org: UUID, sandbox: Sandbox
+    door_call: Caller, door_org: UUID, sandbox: Sandbox
 ) -> None:
     connect_door(door_org, sandbox, secret_key=f"rk_test_{uuid4().hex[:8]}_norights")
-    answer = call("create_payment_intent", PAYMENT)
+    answer = door_call("create_payment_intent", PAYMENT)
     assert refused(answer, 502, "provider_unauthorized")
     assert "reconnect" in answer.json()["error"]["message"]
 
 
-def test_disconnected_asks_for_a_person(call: Caller, door_org: UUID) -> None:
+def test_disconnected_asks_for_a_person(door_call: Caller, door_org: UUID) -> None:
     found = run(connections.find("stripe", "default"))
     run(connections.wipe(found[0]))
-    assert refused(call("create_payment_intent", PAYMENT), 502, "provider_unauthorized")
+    assert refused(door_call("create_payment_intent", PAYMENT), 502, "provider_unauthorized")
 
 
-def test_provider_away_is_503_within_the_patience(call: Caller, sandbox: Sandbox) -> None:
+def test_provider_away_is_503_within_the_patience(door_call: Caller, sandbox: Sandbox) -> None:
     sandbox.fault("429", provider="stripe", headers={"Retry-After": "30"})
     began = monotonic()
-    answer = call("get_customer", {"customer_id": "cus_1"})
+    answer = door_call("get_customer", {"customer_id": "cus_1"})
     assert monotonic() - began < 15
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
 
 
-def test_answers_without_prefect(call: Caller, sandbox: Sandbox) -> None:
+def test_answers_without_prefect(door_call: Caller, sandbox: Sandbox) -> None:
     began = monotonic()
-    assert call("create_customer", {"email": "a@example.com", "name": "A"}).status_code == 200
+    assert door_call("create_customer", {"email": "a@example.com", "name": "A"}).status_code == 200
     assert monotonic() - began < 5
     assert sandbox.count("customer") == 1

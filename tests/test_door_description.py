@@ -47,9 +47,9 @@ def test_openapi_lists_every_method(door_url: str) -> None:
     assert create["security"]
 
 
-def test_metrics_count_calls(call: Caller) -> None:
-    call("get_publishable_key")
-    text = httpx.get(f"{call.url}/metrics").text
+def test_metrics_count_calls(door_call: Caller) -> None:
+    door_call("get_publishable_key")
+    text = httpx.get(f"{door_call.url}/metrics").text
     wanted = 'method="get_publishable_key",outcome="ok",provider="stripe"'
     assert f"atlvs_service_calls_total{{{wanted}}}" in text
 
@@ -65,19 +65,19 @@ def test_every_provider_in_the_registry_has_methods() -> None:
     assert sum(method.writes for method in every_method()) >= 10
 
 
-def test_random_calls_by_the_description_find_no_fault(call: Caller) -> None:
+def test_random_calls_by_the_description_find_no_fault(door_call: Caller) -> None:
     """A small bounded walk over the OpenAPI description: nothing may answer with a fault of ours."""
-    schema = schemathesis.openapi.from_url(f"{call.url}/openapi.json")
+    schema = schemathesis.openapi.from_url(f"{door_call.url}/openapi.json")
     found: list[tuple[str, int]] = []
     operations: list[Any] = list(schema.get_all_operations())
     for operation in operations:
-        walk(operation.ok(), call, found)
+        walk(operation.ok(), door_call, found)
     assert len(found) > 100
     assert [one for one in found if one[1] >= 500] == []
     assert {200, 404, 422} <= {status for _, status in found}
 
 
-def walk(operation: Any, call: Caller, found: list[tuple[str, int]]) -> None:
+def walk(operation: Any, door_call: Caller, found: list[tuple[str, int]]) -> None:
     """Ten calls of one operation; each answer must be as the description says."""
 
     @hypothesis_settings(
@@ -89,9 +89,9 @@ def walk(operation: Any, call: Caller, found: list[tuple[str, int]]) -> None:
     )
     @given(case=operation.as_strategy())
     def ask(case: Any) -> None:
-        case.headers = {**(case.headers or {}), "Authorization": f"Bearer {call.key}"}
+        case.headers = {**(case.headers or {}), "Authorization": f"Bearer {door_call.key}"}
         case.query = {}
-        answer = case.call(base_url=call.url, timeout=30)
+        answer = case.call(base_url=door_call.url, timeout=30)
         case.validate_response(answer, checks=CHECKS)
         found.append((operation.label, answer.status_code))
 
@@ -108,14 +108,14 @@ JSON = strategies.recursive(
 )
 
 
-def test_any_json_gets_an_answer_that_is_not_a_fault(call: Caller) -> None:
+def test_any_json_gets_an_answer_that_is_not_a_fault(door_call: Caller) -> None:
     parameters = ["amount", "currency", "customerId", "metadata", "tip"]
 
     @hypothesis_settings(max_examples=60, deadline=None, database=None, derandomize=True)
     @given(strategies.dictionaries(strategies.sampled_from(parameters), JSON, max_size=4) | JSON)
     def ask(body: Any) -> None:
         content = json.dumps(body).encode()
-        answer = call.raw("create_payment_intent", content, Content_Type="application/json")
+        answer = door_call.raw("create_payment_intent", content, Content_Type="application/json")
         assert answer.status_code in (200, 400, 404, 422)
 
     ask()

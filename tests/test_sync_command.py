@@ -18,10 +18,12 @@ pytest_plugins = ["command_fixtures"]
 
 
 @pytest.fixture
-def stripe(connected: Sandbox, prefect: Up) -> Sandbox:
+def stripe(sandbox_connected: Sandbox, prefect: Up) -> Sandbox:
     """A connected sandbox with a past, and a Prefect server."""
-    connected.seed(customers=5, payments_per_customer=1, subscriptions=0, invoices=0, products=1)
-    return connected
+    sandbox_connected.seed(
+        customers=5, payments_per_customer=1, subscriptions=0, invoices=0, products=1
+    )
+    return sandbox_connected
 
 
 def piped(*arguments: str) -> Ended:

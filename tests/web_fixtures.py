@@ -38,6 +38,6 @@ def door_url(door_org: UUID) -> Iterator[str]:
 
 
 @pytest.fixture
-def call(door_url: str, door_org: UUID) -> Caller:
+def door_call(door_url: str, door_org: UUID) -> Caller:
     """A caller of the door who may do everything."""
     return Caller(door_url, new_key(door_org, "services"))

@@ -10,6 +10,7 @@ import sys
 
 import psycopg
 import typer
+from prefect.exceptions import TerminationSignal
 
 from atlvs.errors import IntegrationError, Misconfigured
 from deployments.commands import api_keys, looking, running, setup, webhooks, working
@@ -42,7 +43,7 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (typer.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt, TerminationSignal):  # the last is Prefect's, in a flow
         return _failed("Interrupted.", 1)
     except Exception as error:  # noqa: BLE001  # the process's edge: one line, never a traceback
         return _failed(*ending(error))
