@@ -8,6 +8,7 @@ did is told by the next run that can be recorded.
 import asyncio
 import logging
 import signal
+import threading
 from time import monotonic
 
 import aiohttp
@@ -114,16 +115,44 @@ async def _answers() -> bool:
         return False
 
 
-async def main() -> None:
-    """Drain until SIGTERM or Ctrl-C."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+def main() -> None:
+    """Drain until SIGTERM or Ctrl-C.
+
+    The work runs in a thread of its own: in the main thread, Prefect would take SIGTERM over while
+    a run is recorded, and crash it in the middle.
+    """
+    stop, ended = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await Drainer().run(stop)
+        signal.signal(number, lambda *_: stop.set())
+    thread = threading.Thread(target=_work, args=(stop, ended), name="drainer")
+    thread.start()
+    while not (stop.wait(0.5) or ended.is_set()):
+        pass
+    thread.join()
+
+
+def _work(stop: threading.Event, ended: threading.Event) -> None:
+    async def until_stopped() -> None:
+        stopping = asyncio.Event()
+        draining = asyncio.create_task(Drainer().run(stopping))
+        await asyncio.wait(
+            {asyncio.create_task(_told(stop)), draining}, return_when=asyncio.FIRST_COMPLETED
+        )
+        stopping.set()
+        await draining
+
+    try:
+        with temporary_settings({PREFECT_API_REQUEST_TIMEOUT: 5, PREFECT_CLIENT_MAX_RETRIES: 1}):
+            asyncio.run(until_stopped())
+    finally:
+        ended.set()
+
+
+async def _told(stop: threading.Event) -> None:
+    while not stop.is_set():
+        await asyncio.sleep(0.1)
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    with temporary_settings({PREFECT_API_REQUEST_TIMEOUT: 5, PREFECT_CLIENT_MAX_RETRIES: 1}):
-        asyncio.run(main())
+    main()

@@ -37,9 +37,12 @@ async def refresh_connections() -> list[str]:
         for name in names:
             try:
                 await save_connection(name, await kind.aload(name))
-            except (Misconfigured, ValidationError) as error:
-                told = str(error) if isinstance(error, Misconfigured) else "lacks fields"
-                problems.append(f"{kind.slug}: block {name!r} was not taken over: {told}")
+            except Misconfigured as error:
+                problems.append(f"{kind.slug}: block {name!r} was not taken over: {error}")
+            except ValidationError:
+                problems.append(f"{kind.slug}: block {name!r} was not taken over: it lacks fields")
+            except ValueError:
+                continue  # somebody deleted it meanwhile
         await _make_blocks(kind, names)
     return problems
 
@@ -70,8 +73,8 @@ async def save_connection(name: str, block: Connector) -> None:
     fields = block.stored_fields() | kept
     await connections.save(org_id, block.slug, name, fields, revive=False)
     if kept:
-        whole = type(block)(**block.stored_fields(), **kept, organization=block.organization)
-        await whole.asave(name, overwrite=True)
+        whole = block.stored_fields() | kept
+        await _save_block(type(block), name, block.organization, whole)
 
 
 def is_secret(connector: Connector, field: str) -> bool:
@@ -117,7 +120,7 @@ async def _make_blocks(kind: type[Connector], names: list[str]) -> None:
     for connection in await connections.every(kind.slug):
         found = await connections.find(kind.slug, connection.name)
         if connection.enabled and connection.name not in names and found and found[1]:
-            await _save_block(kind, connection, found[1])
+            await _save_block(kind, connection.name, connection.org_id, found[1])
 
 
 async def prepare_connections() -> list[str]:
@@ -147,28 +150,31 @@ async def prepare_connection(connection: Connection) -> str:
 async def keep_fields(connector: Connector, fields: dict[str, str]) -> None:
     """Add fields to a connection: to its sealed row, and to its block where Prefect answers."""
     whose = connector.connection
-    stored = connector.stored_fields() | fields
-    await connections.save(whose.org_id, whose.provider, whose.name, stored)
-    await save_block(type(connector), whose, fields, stored)
+    # The block first: who copies it meanwhile brings nothing old back.
+    await save_block(connector, whose.name, fields)
+    await connections.save(
+        whose.org_id, whose.provider, whose.name, connector.stored_fields() | fields
+    )
 
 
-async def save_block(
-    kind: type[Connector], whose: Connection, fields: dict[str, Any], whole: dict[str, Any]
-) -> None:
+async def save_block(connector: Connector, name: str, fields: dict[str, Any]) -> None:
     """Put fields into a connection's block, or make it of all of them; nothing where no Prefect
     server answers: the next bootstrap does it."""
+    kind = type(connector)
     if not PREFECT_API_URL.value():
         return  # else Prefect would start a server of its own in here
     try:
-        known = whose.name in await block_names(kind)
-        stored = (await kind.aload(whose.name)).stored_fields() | fields if known else whole
-        await _save_block(kind, whose, stored)
+        known = name in await block_names(kind)
+        stored = (await kind.aload(name) if known else connector).stored_fields()
+        await _save_block(kind, name, connector.organization, stored | fields)
     except (RuntimeError, httpx.HTTPError):
         return
 
 
-async def _save_block(kind: type[Connector], whose: Connection, fields: dict[str, Any]) -> None:
-    await kind(**fields, organization=whose.org_id).asave(whose.name, overwrite=True)
+async def _save_block(
+    kind: type[Connector], name: str, org_id: UUID | None, fields: dict[str, Any]
+) -> None:
+    await kind(**fields, organization=org_id).asave(name, overwrite=True)
 
 
 async def connect(kind: type[Connector], org_id: UUID, name: str, fields: dict[str, Any]) -> str:
@@ -183,9 +189,8 @@ async def connect(kind: type[Connector], org_id: UUID, name: str, fields: dict[s
         raise Misconfigured(f"The {kind.slug} connection lacks: {lacking}.") from None
     if not connector.is_configured():
         raise Misconfigured(f"That is no key of {kind.slug}: nothing was saved.")
-    fields = connector.stored_fields()
-    connection = await connections.save(org_id, kind.slug, name, fields)
-    await save_block(kind, connection, fields, fields)
+    await save_block(connector, name, connector.stored_fields())
+    connection = await connections.save(org_id, kind.slug, name, connector.stored_fields())
     return await prepare_connection(connection)
 
 

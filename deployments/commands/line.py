@@ -13,6 +13,7 @@ import typer
 from prefect.exceptions import TerminationSignal
 
 from atlvs.errors import IntegrationError, Misconfigured
+from atlvs.settings import set_variables, variable
 from deployments.commands import api_keys, looking, running, setup, webhooks, working
 from deployments.commands.output import Failed
 
@@ -36,6 +37,9 @@ app.add_typer(api_keys.app, name="api-keys")
 def run(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     _end_as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP)
+    set_variables(
+        DO_NOT_TRACK=variable("DO_NOT_TRACK") or "1"
+    )  # Prefect's notice, and what it is about
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # the error tells it
     try:
         done = app(arguments, standalone_mode=False)
