@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,9 @@ from webhook_listener import Listener  # noqa: E402
 
 from atlvs.db import embedded, engine, migrate  # noqa: E402
 from atlvs.settings import settings  # noqa: E402
+
+# A shell's background job ignores Ctrl-C, and hands that on: the processes of tests must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["stripe_fixtures", "prefect_fixtures"]
 ENCRYPTION_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="

@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,7 +84,7 @@ def test_told_to_end(sandbox_connected: Sandbox, bootstrapped: str):
 
 def test_ctrl_c_before_anything(tmp_path: Path):
     process = start("status", ATLVS_DATA_DIR=str(tmp_path))
-    time.sleep(0.4)  # it imports
+    wait_until(lambda: sum(psutil.Process(process.pid).cpu_times()[:2]) > 0.3)  # it imports
     process.send_signal(signal.SIGINT)
     assert ended(process, seconds=10).says(1, "Interrupted.")
 
