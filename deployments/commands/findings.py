@@ -1,5 +1,6 @@
 """What `check` and `bootstrap` find out: connections, the running product, an existing platform."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,15 +39,22 @@ async def of_product() -> list[Row]:
     told = leftovers.running(settings().data_dir)
     if not told:
         return []
-    alive = {name: leftovers.is_same(one) for name, one in told["processes"].items()}
+    if not all(_alive(told).values()):
+        await asyncio.sleep(3)  # a part that died is started again within a second
+        told = leftovers.running(settings().data_dir) or told
     found = [
-        Finding(well, f"{name} {'runs' if well else 'has died and is started again'}.")
-        for name, well in alive.items()
-        if name in ("drainer", "worker", "prefect")
+        Finding(well, f"{name} {'runs' if well else 'does not stay alive'}.")
+        for name, well in _alive(told).items()
     ]
     if told.get("web_url"):
         found.append(await _web(told["web_url"]))
     return rows_of("atlvs up", found)
+
+
+def _alive(told: dict[str, Any]) -> dict[str, bool]:
+    parts = ("prefect", "worker", "drainer")
+    processes = told["processes"]
+    return {name: leftovers.is_same(processes[name]) for name in parts if name in processes}
 
 
 def of_platform() -> list[Finding]:
