@@ -66,14 +66,7 @@ async def _demo(stay: bool, keep: bool) -> None:
         STRIPE_WEBHOOK_SECRET="",
     )
     step("Starting PostgreSQL, the Prefect server, the web and the drainer")
-    product = Product(
-        settings(),
-        parts={"prefect", "web", "drainer"} | ({"worker"} if stay else set()),
-        prefect_port=None if stay else 0,
-        web_port=None if stay else 0,
-        beside={"sandbox": [sys.executable, "-m", "deployments.sandbox", "--port", str(port)]},
-        say=_quiet,
-    )
+    product = _product(port, stay)
     async with product:
         set_variables(
             PUBLIC_BASE_URL=product.web_url, PREFECT_API_URL=product.prefect_api_url or ""
@@ -89,6 +82,18 @@ async def _demo(stay: bool, keep: bool) -> None:
         f"\nEverything has ended again.{'' if stay else ' To look around: atlvs demo --stay'}"
     )
     console.print(f"[bold green]Done in {monotonic() - began:.0f} s.[/] Both sides agree.")
+
+
+def _product(sandbox_port: int, stay: bool) -> Product:
+    sandbox = [sys.executable, "-m", "deployments.sandbox", "--port", str(sandbox_port)]
+    return Product(
+        settings(),
+        parts={"prefect", "web", "drainer"} | ({"worker"} if stay else set()),
+        prefect_port=None if stay else 0,
+        web_port=None if stay else 0,
+        beside={"sandbox": sandbox},
+        say=_quiet,
+    )
 
 
 async def _ctrl_c() -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 from prefect import Flow
 from rich.status import Status
+from rich.table import Table
 
 from atlvs.db import syncs
 from atlvs.errors import IntegrationError, Misconfigured
@@ -62,22 +63,21 @@ async def sync(
         raise typer.BadParameter("--since goes with neither --full, --only nor --allow-deletes.")
     flow = sync_flow(provider, full=whole)
     _check_kinds(flow, only or [])
-    parameters: dict[str, Any] = {"connection": connection, "dry_run": dry_run}
-    if whole:
-        parameters |= {"only": only or None, "allow_deletes": allow_deletes}
-    else:
-        parameters |= {"since": since}
+    chosen = {"only": only or None, "allow_deletes": allow_deletes} if whole else {"since": since}
     hush_prefect()
     async with prefect_answers(settings()) as answers:
         if not answers:
             raise Misconfigured("No Prefect server answers. Start one: atlvs up")
         async with _counting(provider):
-            summary = await flow(**parameters)
+            summary = await flow(connection=connection, dry_run=dry_run, **chosen)
+    show(summary, as_json, *summary["notes"], *_told(summary))
+
+
+def _told(summary: dict[str, Any]) -> tuple[Table | str, str]:
+    """The records as a table, and the rest in a line."""
     rows = [{"stream": name, **_plain(counts)} for name, counts in summary["streams"].items()]
-    told = [
-        f"{name}: {value}" for name, value in summary.items() if name not in ("streams", "notes")
-    ]
-    show(summary, as_json, *summary["notes"], table("Records", rows), ", ".join(told))
+    rest = {name: value for name, value in summary.items() if name not in ("streams", "notes")}
+    return table("Records", rows), ", ".join(f"{name}: {value}" for name, value in rest.items())
 
 
 def _plain(counts: dict[str, Any]) -> dict[str, Any]:
