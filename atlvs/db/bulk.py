@@ -25,6 +25,7 @@ class Mirror:
 
     table: str
     key: str
+    per_connection: bool = False  # the provider's ids are unique within one account only
 
 
 async def upsert(
@@ -59,7 +60,9 @@ async def upsert(
     )
 
 
-async def mark_deleted(tx: Transaction, mirror: Mirror, keys: Sequence[str]) -> int:
+async def mark_deleted(
+    tx: Transaction, mirror: Mirror, keys: Sequence[str], connection: Connection | None = None
+) -> int:
     """Tombstones: the rows stay, with the time of their deletion. Returns how many were new.
 
     An answer that was asked for before is refused from then on, like any older one.
@@ -67,9 +70,9 @@ async def mark_deleted(tx: Transaction, mirror: Mirror, keys: Sequence[str]) -> 
     cursor = await tx.execute(
         SQL(
             "update {table} set deleted_at = clock_timestamp(), fetched_at = clock_timestamp(), updated_at = now()"
-            " where {key} = any(%s) and deleted_at is null"
+            " where {key} = any(%s) and deleted_at is null and (%s::uuid is null or connection_id = %s)"
         ).format(table=Identifier(mirror.table), key=Identifier(mirror.key)),
-        [list(keys)],
+        [list(keys), *[connection.id if connection else None] * 2],
     )
     return cursor.rowcount
 
@@ -97,12 +100,13 @@ def _upsert_sql(mirror: Mirror, columns: list[str]) -> Composed:
     updates = SQL(", ").join(
         SQL("{0} = excluded.{0}").format(Identifier(name)) for name in columns if name != mirror.key
     )
+    unique = ["connection_id", mirror.key] if mirror.per_connection else [mirror.key]
     return SQL(
         """
         with written as (
             insert into {table} as stored ({names}, org_id, connection_id, livemode)
             select {names}, {org}, {connection}, {live} from {stage}
-            on conflict ({key}) do update
+            on conflict ({unique}) do update
             set {updates}, deleted_at = null, livemode = excluded.livemode,
                 connection_id = excluded.connection_id, updated_at = now()
             where (stored.raw is distinct from excluded.raw or stored.deleted_at is not null)
@@ -119,6 +123,7 @@ def _upsert_sql(mirror: Mirror, columns: list[str]) -> Composed:
         live=Placeholder("live"),
         stage=Identifier(f"stage_{mirror.table}"),
         key=Identifier(mirror.key),
+        unique=SQL(", ").join(map(Identifier, unique)),
         updates=updates,
         name=mirror.table,
     )

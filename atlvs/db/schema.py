@@ -1,7 +1,8 @@
 """Running the SQL of a migration, and making core tables only where the platform has none."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from typing import Any
 
@@ -12,7 +13,11 @@ from psycopg.sql import SQL, Identifier
 from atlvs.errors import Misconfigured
 from atlvs.settings import settings
 
-TOLD = ("contacts", "invoices", "payments")  # core tables whose changes become domain events
+# Core tables whose changes become domain events; the first three since revision 0002.
+TOLD = (
+    *("contacts", "invoices", "payments"),
+    *("registrations", "leads", "deals", "tasks", "events", "approvals", "incidents"),
+)
 
 
 def sql_file(name: str) -> str:
@@ -41,6 +46,14 @@ def run(name: str) -> None:
     """Run one SQL file in the migration's transaction."""
     connection = _connection()
     connection.execute(_with_real_references(connection, sql_file(name)).encode())
+
+
+def restore(function: str, name: str) -> None:
+    """Make a function again as an earlier migration's file has it."""
+    found = re.search(rf"^create (function {function}\b.*?^\$\$;)", sql_file(name), re.M | re.S)
+    if found is None:
+        raise LookupError(f"{name} makes no {function}")
+    _connection().execute(f"create or replace {found[1]}".encode())
 
 
 def core_statements(name: str = "platform.sql") -> Iterator[tuple[str, str]]:
@@ -105,10 +118,26 @@ def secure_created() -> None:
     for (table,) in connection.execute("select table_name from integration_created").fetchall():
         org = "id" if table == "organizations" else "org_id"
         connection.execute("select atlvs_adopt(%s::regclass, %s, true)", [table, org])
-        if table in TOLD:
+        if table in TOLD[:3]:
             connection.execute("select atlvs_tell(%s::regclass, %s)", [table, table])
         if table == "organizations":
             connection.execute("select atlvs_cross('organizations', 'select')")
+
+
+def tell_more(tables: Iterable[str]) -> None:
+    """Triggers on further core tables: those we made, and those taken on already."""
+    connection = _connection()
+    adopted = {
+        row[0] for row in connection.execute("select table_name from integration_adoptions")
+    }
+    for table in tables:
+        if real_name(table) in adopted:
+            mapped = settings().tables.get(table)
+            names = json.dumps(mapped.columns) if mapped and mapped.columns else ""
+            connection.execute(
+                "select atlvs_tell(%s::regclass, %s, %s)",
+                [in_public(real_name(table)), table, names],
+            )
 
 
 def drop_created() -> None:
