@@ -1,4 +1,4 @@
-"""The business's own words for what happens: domain events, written to the outbox."""
+"""The business's own words: what happens (domain events), and what people are told of it."""
 
 from enum import StrEnum
 
@@ -34,3 +34,63 @@ class DomainEvent(StrEnum):
     CHECKOUT_COMPLETED = "checkout.completed"
     DISPUTE_OPENED = "dispute.opened"
     DISPUTE_CLOSED = "dispute.closed"
+    TASK_ASSIGNED = "task.assigned"
+    APPROVAL_REQUESTED = "approval.requested"
+    APPROVAL_DECIDED = "approval.decided"
+    INCIDENT_REPORTED = "incident.reported"
+    INCIDENT_UPDATED = "incident.updated"
+
+
+class NotificationType(StrEnum):
+    """What people are told. The first eight are the seed's Slack notifications."""
+
+    TASK_ASSIGNED = "task_assigned"
+    TASK_DUE_SOON = "task_due_soon"
+    APPROVAL_REQUIRED = "approval_required"
+    EVENT_REMINDER = "event_reminder"
+    BUDGET_ALERT = "budget_alert"
+    INCIDENT_REPORTED = "incident_reported"
+    REGISTRATION_RECEIVED = "registration_received"
+    PAYMENT_RECEIVED = "payment_received"
+
+    REGISTRATION_CONFIRMATION = "registration_confirmation"
+    TICKET_DELIVERY = "ticket_delivery"
+    PASSWORD_RESET = "password_reset"  # noqa: S105  # a name
+    INVOICE_SENT = "invoice_sent"
+    PAYMENT_RECEIPT = "payment_receipt"
+    ANNOUNCEMENT = "announcement"
+
+
+class EmailTemplate(StrEnum):
+    """Keys of the e-mail templates whose SendGrid ids an organization may set."""
+
+    REGISTRATION_CONFIRMATION = "registration_confirmation"
+    TICKET_DELIVERY = "ticket_delivery"
+    PASSWORD_RESET = "password_reset"  # noqa: S105  # a name
+    INVOICE_SENT = "invoice_sent"
+    PAYMENT_RECEIPT = "payment_receipt"
+    EVENT_REMINDER = "event_reminder"
+    TASK_ASSIGNED = "task_assigned"
+    APPROVAL_REQUEST = "approval_request"
+
+
+class Channel(StrEnum):
+    """Ways to reach somebody."""
+
+    SLACK = "slack"
+    EMAIL = "email"
+    SMS = "sms"
+    CALL = "call"
+
+
+class Category(StrEnum):
+    """What a person can want or not want."""
+
+    TASKS = "tasks"
+    APPROVALS = "approvals"
+    EVENTS = "events"
+    FINANCE = "finance"
+    INCIDENTS = "incidents"
+    REGISTRATIONS = "registrations"
+    ACCOUNT = "account"
+    NEWS = "news"

@@ -96,3 +96,71 @@ class Counts:
     def changed(self) -> int:
         """Rows written."""
         return self.created + self.updated + self.deleted
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message to one recipient on one channel. `data` has the notification's variables with the
+    recipient's own on top; `address` is an e-mail address, an E.164 number, a Slack channel id, a
+    Slack user id, or an e-mail address where the Slack user is still to be found."""
+
+    id: UUID
+    org_id: UUID
+    notification_id: UUID
+    type: str
+    category: str
+    channel: str
+    recipient: str
+    address: str
+    contact_id: UUID | None = None
+    subject: str | None = None
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+    record_type: str | None = None
+    record_id: UUID | None = None
+    attempts: int = 0
+    looks: int = 0
+    sending_at: datetime | None = None
+    call_id: UUID | None = None
+    provider_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one delivery, as far as is known. `state` is one of integration_deliveries';
+    "queued" means that nothing happened, and it may be sent again after `retry_after` seconds."""
+
+    delivery: UUID
+    state: str
+    provider_id: str | None = None
+    place: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    retry_after: float | None = None
+    segments: int | None = None
+    at: datetime | None = None  # when it happened; now if not given
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a person or a provider said about an address, for the consent ledger. `verdict` is
+    allowed, refused (the person does not want it) or unreachable (it cannot arrive). `event_id`
+    makes what is told twice one entry."""
+
+    channel: str
+    address: str
+    verdict: str
+    reason: str
+    source: str
+    scope: str = "all"
+    event_id: str | None = None
+    contact_id: UUID | None = None
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a message will cost, before it is sent: an estimate, in millionths of the currency."""
+
+    segments: int
+    cost_micros: int
+    currency: str = "usd"

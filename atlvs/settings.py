@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     listen_host: str = Field("127.0.0.1", alias="ATLVS_LISTEN_HOST")
     listen_port: int = Field(8080, alias="ATLVS_LISTEN_PORT")
     webhook_max_bytes: int = Field(5_000_000, alias="ATLVS_WEBHOOK_MAX_BYTES")
+    platform_url: str | None = Field(None, alias="ATLVS_PLATFORM_URL")
+    settle_seconds: float = Field(90, alias="ATLVS_SETTLE_SECONDS", gt=0)
     checkpoints: Annotated[tuple[str, ...], NoDecode] = Field((), alias="ATLVS_KILL_AT")
 
     @field_validator("checkpoints", mode="before")

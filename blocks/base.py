@@ -24,7 +24,7 @@ from atlvs.db import connections
 from atlvs.db.engine import database
 from atlvs.errors import Misconfigured, Rejected, Unauthorized, Unavailable
 from atlvs.records import Check, Connection, ProviderEvent
-from atlvs.settings import variable
+from atlvs.settings import settings, variable
 from blocks.wire import Wire, close_session
 
 DEFAULT = "default"
@@ -38,6 +38,7 @@ class Connector(Block, ABC):
 
     slug: ClassVar[str]
     environment: ClassVar[dict[str, str]] = {}  # field → variable
+    received: ClassVar[tuple[int, bytes, str]] = (200, b'{"received":true}', "application/json")
     _block_schema_capabilities = ["atlvs-connector"]
 
     organization: UUID | None = Field(
@@ -79,8 +80,16 @@ class Connector(Block, ABC):
         """Calls a second for each bucket of the provider's limits."""
 
     @abstractmethod
-    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderEvent]:
-        """The events in a webhook's raw body; Unauthorized when the signature is not the provider's."""
+    def verify(self, body: bytes, headers: Mapping[str, str], url: str) -> list[ProviderEvent]:
+        """The events in a webhook's raw body; Unauthorized when the signature is not the provider's.
+
+        `url` is the address as the provider called it: PUBLIC_BASE_URL, raw path, raw query.
+        """
+
+    def webhook_url(self) -> str:
+        """Where the provider shall deliver."""
+        base = settings().public_base_url
+        return f"{base}/api/webhooks/{self.slug}/{self.connection.name}"
 
     def handshake(
         self, method: str, headers: Mapping[str, str], query: str, body: bytes

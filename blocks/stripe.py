@@ -17,7 +17,6 @@ from stripe import HTTPClient, StripeClient
 from atlvs.db import connections
 from atlvs.errors import IntegrationError, OutcomeUnknown, Rejected, Unauthorized, Unavailable
 from atlvs.records import Check, Finding, ProviderEvent
-from atlvs.settings import settings
 from blocks.base import Connector
 from blocks.wire import Wire, retry_after
 
@@ -159,17 +158,13 @@ class Stripe(Connector):
             findings.append(await self._endpoint())
         return Check("stripe", self.connection.name, tuple(findings))
 
-    def verify(self, body: bytes, headers: Mapping[str, str]) -> list[ProviderEvent]:
+    def verify(self, body: bytes, headers: Mapping[str, str], url: str = "") -> list[ProviderEvent]:
         """The one event of a delivery, signed with any of the secrets at most 300 s ago."""
         if not is_signed(body, headers.get("stripe-signature") or "", self._secrets()):
             raise Unauthorized(
                 "stripe", "the webhook's signature is not of this endpoint.", code="signature"
             )
         return [event_from(parsed_body(body))]
-
-    def webhook_url(self) -> str:
-        """Where Stripe shall deliver."""
-        return f"{settings().public_base_url}/api/webhooks/stripe/{self.connection.name}"
 
     def _secrets(self) -> list[str]:
         text = self.webhook_secrets.get_secret_value() if self.webhook_secrets else ""

@@ -26,6 +26,7 @@ from atlvs.records import Connection
 TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
 LEASE_SECONDS = 0.25  # how far ahead a busy process reserves slots
 FLUSH = 200
+REQUEST_IDS = ("Request-Id", "X-Message-Id", "Twilio-Request-Id", "X-Slack-Req-Id")
 LONGEST_PAUSE = 86_400.0  # seconds that we take from a Retry-After
 
 # What is being done, for the audit; how long the caller is ready to wait for a slot.
@@ -127,6 +128,14 @@ class Wire:
             bucket: Pacer(self.connection, bucket, rate) for bucket, rate in self.limits.items()
         }
 
+    async def turn(self, bucket: str, per_second: float | None = None) -> float:
+        """Wait for a slot of a bucket, made with this rate if it is new; returns the seconds waited."""
+        if bucket not in self._pacers:
+            if per_second is None:
+                raise LookupError(f"no limit is known for {bucket}")
+            self._pacers[bucket] = Pacer(self.connection, bucket, per_second)
+        return await self._pacers[bucket].wait()
+
     async def exchange(
         self,
         method: str,
@@ -135,9 +144,14 @@ class Wire:
         headers: Mapping[str, str],
         body: str | bytes | None = None,
         bucket: str,
+        paced: bool = False,
     ) -> Answer:
-        """Send one request when its turn has come, and write down that it was sent."""
-        waited = await self._pacers[bucket].wait()
+        """Send one request when its turn has come, and write down that it was sent.
+
+        `paced`: the caller has taken its `turn`, and keeps a row of its own for what it sends, so
+        that the audit may be written later, with others.
+        """
+        waited = 0.0 if paced else await self.turn(bucket)
         began, started = monotonic(), datetime.now(UTC)
         self.made, self.waited = self.made + 1, self.waited + waited
         try:
@@ -151,7 +165,7 @@ class Wire:
         if answer.status == 429:
             self.refused += 1
             await self._pacers[bucket].pause(retry_after(answer.headers) or 1.0)
-        if len(self.calls) >= FLUSH or method != "GET":
+        if len(self.calls) >= FLUSH or not (method == "GET" or paced):
             await self.flush()
         return answer
 
@@ -206,7 +220,7 @@ class Wire:
                 method=method,
                 path=path,
                 request_id=request_id.get(),
-                provider_request_id=answer.headers.get("Request-Id") if answer else None,
+                provider_request_id=_their_id(answer) if answer else None,
                 status=answer.status if answer else None,
                 outcome=outcome,
                 records=None,
@@ -215,6 +229,10 @@ class Wire:
                 waited_ms=waited * 1000,
             )
         )
+
+
+def _their_id(answer: Answer) -> str | None:
+    return next((answer.headers[name] for name in REQUEST_IDS if name in answer.headers), None)
 
 
 def outcome_of(status: int) -> str:

@@ -9,6 +9,8 @@ from time import time
 from typing import Any
 from uuid import uuid4
 
+import orjson
+
 from atlvs.records import Connection
 from blocks import CONNECTORS
 from blocks.base import DEFAULT, Connector
@@ -21,17 +23,19 @@ class Sample:
     fields: dict[str, Any]
     base: str  # the field with the address of its API
     event: dict[str, Any]
-    signed: Callable[[bytes], dict[str, str]]
+    signed: Callable[[bytes, str], dict[str, str]]  # the headers for a body and an address
     unsigned: dict[str, str]
+    encoded: Callable[[Any], bytes] = orjson.dumps  # an event as the body of a webhook
 
 
-def signed_by_stripe(body: bytes) -> dict[str, str]:
+def signed_by_stripe(body: bytes, url: str) -> dict[str, str]:
     at = int(time())
     digest = hmac.new(b"whsec_marked", b"%d." % at + body, hashlib.sha256).hexdigest()
     return {"stripe-signature": f"t={at},v1={digest}"}
 
 
-SAMPLES = {
+ADDRESS = "https://atlvs.test/api/webhooks/any/default?a=%20b"  # where webhooks come to
+SAMPLES: dict[str, Sample] = {
     "stripe": Sample(
         fields={
             "secret_key": "sk_test_marked",

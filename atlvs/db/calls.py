@@ -31,14 +31,14 @@ async def write_calls(tx: Transaction, connection: Connection, calls: Sequence[C
     """Append to the audit, in the caller's transaction (one organization's)."""
     if not calls:
         return
-    fixed = (connection.org_id, connection.id, connection.provider)
-    async with tx.cursor() as cursor:
-        await cursor.executemany(
-            "insert into integration_calls (org_id, connection_id, provider, operation, method, path, request_id,"
-            " provider_request_id, status, outcome, records, started_at, duration_ms, waited_ms)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [fixed + astuple(call) for call in calls],
-        )
+    columns = zip(*map(astuple, calls), strict=True)
+    await tx.execute(
+        "insert into integration_calls (org_id, connection_id, provider, operation, method, path, request_id,"
+        " provider_request_id, status, outcome, records, started_at, duration_ms, waited_ms)"
+        " select %s, %s, %s, * from unnest(%s::text[], %s::text[], %s::text[], %s::uuid[], %s::text[],"
+        " %s::int[], %s::text[], %s::int[], %s::timestamptz[], %s::real[], %s::real[])",
+        [connection.org_id, connection.id, connection.provider, *map(list, columns)],
+    )
 
 
 async def read_calls(org_id: UUID, *, limit: int = 100) -> list[dict[str, Any]]:

@@ -127,9 +127,7 @@ def secure_created() -> None:
 def tell_more(tables: Iterable[str]) -> None:
     """Triggers on further core tables: those we made, and those taken on already."""
     connection = _connection()
-    adopted = {
-        row[0] for row in connection.execute("select table_name from integration_adoptions")
-    }
+    adopted = {row[0] for row in connection.execute("select table_name from integration_adoptions")}
     for table in tables:
         if real_name(table) in adopted:
             mapped = settings().tables.get(table)

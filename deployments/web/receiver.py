@@ -11,6 +11,7 @@ import psycopg
 
 from atlvs.errors import Misconfigured, Rejected, Unauthorized, Unavailable
 from atlvs.records import ProviderEvent
+from atlvs.settings import settings
 from blocks import CONNECTORS
 from blocks.base import DEFAULT, Connector
 from deployments.web.asgi import (
@@ -30,7 +31,6 @@ from deployments.web.metrics import WEBHOOKS
 PREFIX = "/api/webhooks/"
 ADDRESS = re.compile(r"/api/webhooks/([a-z]+)(?:/([A-Za-z0-9][A-Za-z0-9._-]{0,99}))?/?")
 JSON = "application/json"
-RECEIVED = (200, b'{"received":true}', JSON)
 
 Answer = tuple[int, bytes, str]
 
@@ -88,12 +88,12 @@ class Receiver:
             return greeting
         if scope["method"] != "POST":
             raise Failure(405, "method_not_allowed", "Use POST.", headers={"allow": "POST"})
-        events = connector.verify(body, headers)
+        events = connector.verify(body, headers, called(scope))
         check_mode(connector, events)
         if events:
             rows = [(connector.connection, event) for event in events]
             await self.commits.stored(rows, len(body))
-        return RECEIVED
+        return connector.received
 
     def _refusal(self, error: Exception) -> tuple[Failure, str]:
         """How a request ends that stored nothing, and what it is counted as."""
@@ -119,6 +119,15 @@ class Receiver:
         if counter is None:
             counter = self._counters[provider, result] = WEBHOOKS.labels(provider, result)
         counter.inc()
+
+
+def called(scope: Scope) -> str:
+    """The address that the provider called, whatever a proxy made of it on the way."""
+    path = scope.get("raw_path") or scope["path"].encode()
+    query = scope["query_string"]
+    return (
+        f"{settings().public_base_url}{(path + (b'?' + query if query else b'')).decode('latin-1')}"
+    )
 
 
 def check_mode(connector: Connector, events: Sequence[ProviderEvent]) -> None:

@@ -1,0 +1,304 @@
+"""Deliveries: one row for each (notification, recipient, channel), written before anything is sent.
+
+queued → sending → sent → delivered → opened, or to one of the failures; `atlvs_rank` orders them and
+nothing moves back, but what is proven not to have left (`Outcome.state` "queued"). A row is leased by
+one sender at a time; a lease is worth as much as its holder's advisory lock, so it ends with its process.
+"""
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+
+from atlvs.crypto import key_ring
+from atlvs.db.consents import STANDING
+from atlvs.db.engine import Transaction, database
+from atlvs.errors import Unavailable
+from atlvs.records import Delivery, Outcome
+from atlvs.settings import settings
+
+FAILURES = (
+    "failed",
+    "bounced",
+    "undelivered",
+    "suppressed",
+)  # confirmed: another channel may be tried
+READ = """
+    d.id, d.org_id, d.notification_id, n.type, n.category, d.channel, d.recipient, d.address, d.contact_id,
+    n.subject, n.data || d.data as data, n.sealed, n.record_type, n.record_id, d.attempts, d.looks,
+    d.sending_at, d.call_id, d.provider_id
+"""
+
+
+@asynccontextmanager
+async def leasing() -> AsyncGenerator[UUID]:
+    """A lease that ends with its process, however that ends."""
+    lease = uuid4()
+    async with database().lock(f"deliveries {lease}") as free:
+        if not free:
+            raise Unavailable("database", "the lock of a new lease is taken.", retry_after=1)
+        yield lease
+
+
+async def claim(
+    org_id: UUID, channel: str, lease: UUID, most: int, notification: UUID | None = None
+) -> list[Delivery]:
+    """Lease due deliveries of notifications that are being sent; of one of them if it is given."""
+    given = {"channel": channel, "lease": lease, "most": most, "notification": notification}
+    async with database().org(org_id) as tx:
+        await _keep_quiet(tx, channel)
+        cursor = await tx.execute(
+            f"""
+            with due as (
+                select d.id from integration_deliveries as d
+                where d.org_id = atlvs_org() and d.channel = %(channel)s and d.state = 'queued'
+                    and d.lease is null and d.due_at <= now()
+                    and (%(notification)s::uuid is null or d.notification_id = %(notification)s)
+                    and exists (select from integration_notifications as n
+                                where n.id = d.notification_id and n.state = 'sending')
+                order by d.due_at, d.seq limit %(most)s for update of d skip locked
+            )
+            update integration_deliveries as d set lease = %(lease)s
+            from due, integration_notifications as n
+            where d.id = due.id and n.id = d.notification_id returning {READ}, d.seq
+            """.encode(),
+            given,
+        )
+        rows = sorted(await cursor.fetchall(), key=lambda row: row.pop("seq"))
+    return opened(rows)
+
+
+async def begin(
+    tx: Transaction, lease: UUID, connection: UUID, calls: dict[UUID, UUID]
+) -> dict[UUID, str]:
+    """Mark deliveries (id → call) as being sent, in the moment before they are.
+
+    Returns their states: "sending", or "suppressed" where somebody refused since they were planned.
+    What is not returned was paused, cancelled or taken: it must not be sent.
+    """
+    cursor = await tx.execute(
+        f"""
+        update integration_deliveries as d set
+            state = case when coalesce(word.verdict, 'allowed') = 'allowed' then 'sending' else 'suppressed' end,
+            reason = case when coalesce(word.verdict, 'allowed') = 'allowed' then d.reason else word.verdict || ': ' || word.reason end,
+            lease = case when coalesce(word.verdict, 'allowed') = 'allowed' then d.lease end,
+            sending_at = clock_timestamp(), attempts = d.attempts + 1, connection_id = %(connection)s,
+            call_id = given.call_id, updated_at = clock_timestamp()
+        from unnest(%(ids)s::uuid[], %(calls)s::uuid[]) as given(id, call_id)
+        join integration_deliveries as d2 on d2.id = given.id
+        join integration_notifications as n on n.id = d2.notification_id and n.state = 'sending'
+        left join lateral ({STANDING.replace("d.", "d2.")}) as word on true
+        where d.id = given.id and d.state = 'queued' and d.lease = %(lease)s
+        returning d.id, d.state
+        """.encode(),
+        {
+            "ids": list(calls),
+            "calls": list(calls.values()),
+            "lease": lease,
+            "connection": connection,
+        },
+    )
+    return {row["id"]: row["state"] for row in await cursor.fetchall()}
+
+
+async def release(tx: Transaction, lease: UUID, ids: Iterable[UUID], seconds: float = 0.0) -> None:
+    """Give back what was leased and not begun, for `seconds` at least."""
+    await tx.execute(
+        "update integration_deliveries set lease = null, due_at = greatest(due_at, now() + %s * interval '1 second')"
+        " where id = any(%s) and lease = %s and state = 'queued'",
+        [seconds, list(ids), lease],
+    )
+
+
+async def advance(tx: Transaction, outcomes: Sequence[Outcome]) -> int:
+    """Write what became of deliveries; forward only. Starts the fallback of a confirmed failure.
+
+    Returns how many moved. Of several outcomes of one delivery, the furthest counts.
+    """
+    if not outcomes:
+        return 0
+    cursor = await tx.execute(
+        """
+        with told as (
+            select distinct on (id) * from unnest(%(ids)s::uuid[], %(states)s::text[], %(providers)s::text[],
+                %(places)s::text[], %(codes)s::text[], %(reasons)s::text[], %(waits)s::float8[], %(segments)s::int[],
+                %(times)s::timestamptz[])
+                as told(id, state, provider_id, place, code, reason, wait, segments, at)
+            order by id, atlvs_rank(state) desc
+        ), moved as (
+            update integration_deliveries as d set
+                state = case when further then told.state else d.state end,
+                provider_id = coalesce(told.provider_id, d.provider_id), place = coalesce(told.place, d.place),
+                code = case when further then told.code else d.code end,
+                reason = case when further then told.reason else d.reason end,
+                segments = coalesce(told.segments, d.segments),
+                lease = case when further then null else d.lease end,
+                due_at = case when told.state in ('queued', 'unknown') and further
+                    then now() + coalesce(told.wait, 0) * interval '1 second' else d.due_at end,
+                sent_at = case when further and atlvs_rank(told.state) between 4 and 7
+                    then coalesce(d.sent_at, told.at, clock_timestamp()) else d.sent_at end,
+                delivered_at = case when further and told.state in ('delivered', 'opened')
+                    then coalesce(d.delivered_at, told.at, clock_timestamp()) else d.delivered_at end,
+                opened_at = case when further and told.state = 'opened'
+                    then coalesce(told.at, clock_timestamp()) else d.opened_at end,
+                updated_at = clock_timestamp()
+            from told
+            join integration_deliveries as old on old.id = told.id
+            cross join lateral (select atlvs_rank(told.state) > atlvs_rank(old.state)
+                or told.state = 'queued' and old.state in ('sending', 'unknown') as further) as f
+            where d.id = told.id and (further or told.provider_id is not null and d.provider_id is null)
+            returning d.*, further
+        ), next_channel as (
+            insert into integration_deliveries (org_id, notification_id, recipient, contact_id, channel, address, data,
+                state, quiet_at, quiet_for, fallback, reason)
+            select org_id, notification_id, recipient, contact_id, fallback->0->>'channel', fallback->0->>'address', data,
+                'queued', quiet_at, quiet_for, fallback - 0, 'after ' || channel || ': ' || state
+            from moved where further and state = any(%(failures)s) and fallback <> '[]'
+            on conflict (notification_id, recipient, channel) do nothing
+            returning 1
+        ), woken as (
+            select pg_notify('integration_notifications', '') from (select 1 from next_channel limit 1) as one
+        )
+        select count(*) filter (where further) as moved, (select count(*) from woken) as woken from moved
+        """,
+        _columns(outcomes),
+    )
+    row = await cursor.fetchone()
+    return row["moved"] if row else 0
+
+
+async def settle_call(tx: Transaction, calls: Iterable[UUID]) -> int:
+    """Deliveries of one call share its fate: one of them was heard of, so all of them went out."""
+    cursor = await tx.execute(
+        "update integration_deliveries set state = 'sent', lease = null, sent_at = coalesce(sent_at, sending_at),"
+        " updated_at = clock_timestamp() where call_id = any(%s) and state = 'unknown'",
+        [list(calls)],
+    )
+    return cursor.rowcount
+
+
+async def recover(org_id: UUID) -> dict[str, int]:
+    """Take back what a process that died had leased: begun is unknown, the rest waits again."""
+    async with database().org(org_id) as tx:
+        cursor = await tx.execute(
+            """
+            with dead as materialized (
+                select lease from (select distinct lease from integration_deliveries where lease is not null) as leases
+                where pg_try_advisory_xact_lock(hashtextextended('deliveries ' || lease, 0))
+            ), taken as (
+                update integration_deliveries as d set lease = null, updated_at = clock_timestamp(),
+                    state = case when d.state = 'sending' then 'unknown' else d.state end,
+                    reason = case when d.state = 'sending' then 'The sender ended before the answer.' else d.reason end,
+                    due_at = case when d.state = 'sending' then d.sending_at + %s * interval '1 second' else d.due_at end
+                from dead where d.lease = dead.lease returning d.state
+            )
+            select state, count(*) as number from taken group by state
+            """,
+            [settings().settle_seconds],
+        )
+        return {row["state"]: row["number"] for row in await cursor.fetchall()}
+
+
+async def unknown(org_id: UUID, channel: str, most: int = 500) -> list[Delivery]:
+    """Deliveries of unknown outcome that are to be looked up now; each is looked up ever later."""
+    async with database().org(org_id) as tx:
+        cursor = await tx.execute(
+            f"""
+            with due as (
+                select id from integration_deliveries where state = 'unknown' and channel = %s and due_at <= now()
+                order by due_at limit %s for update skip locked
+            )
+            update integration_deliveries as d set looks = d.looks + 1,
+                due_at = now() + %s * power(3, least(d.looks, 6)) * interval '1 second'
+            from due, integration_notifications as n
+            where d.id = due.id and n.id = d.notification_id returning {READ}
+            """.encode(),
+            [channel, most, settings().settle_seconds],
+        )
+        return opened(await cursor.fetchall())
+
+
+async def by_provider_id(tx: Transaction, connection: UUID, ids: Sequence[str]) -> dict[str, UUID]:
+    """The provider's message id → our delivery."""
+    cursor = await tx.execute(
+        "select provider_id, id from integration_deliveries where connection_id = %s and provider_id = any(%s)",
+        [connection, list(ids)],
+    )
+    return {row["provider_id"]: row["id"] for row in await cursor.fetchall()}
+
+
+async def earlier(tx: Transaction, delivery: Delivery) -> list[dict[str, Any]]:
+    """Messages about the same record that reached the same address on the same channel, newest first:
+    type, state, provider_id, place, sent_at."""
+    if delivery.record_id is None:
+        return []
+    cursor = await tx.execute(
+        "select n.type, d.state, d.provider_id, d.place, d.sent_at, d.id from integration_deliveries as d"
+        " join integration_notifications as n on n.id = d.notification_id"
+        " where n.record_type = %s and n.record_id = %s and d.recipient = %s and d.channel = %s"
+        " and d.provider_id is not null and d.id <> %s order by d.sent_at desc nulls last limit 20",
+        [
+            delivery.record_type,
+            delivery.record_id,
+            delivery.recipient,
+            delivery.channel,
+            delivery.id,
+        ],
+    )
+    return await cursor.fetchall()
+
+
+async def work(channel: str | None = None) -> list[dict[str, Any]]:
+    """Organizations and channels with deliveries that are due, of unknown outcome or leased."""
+    async with database().system() as tx:
+        cursor = await tx.execute(
+            "select org_id, channel, bool_or(state = 'queued' and lease is null) as due, bool_or(state = 'unknown') as unknown,"
+            " bool_or(lease is not null) as leased from integration_deliveries"
+            " where (state in ('queued', 'unknown') and due_at <= now() or lease is not null)"
+            " and (%(channel)s::text is null or channel = %(channel)s) group by org_id, channel",
+            {"channel": channel},
+        )
+        return await cursor.fetchall()
+
+
+def opened(rows: Iterable[dict[str, Any]]) -> list[Delivery]:
+    """Deliveries with their notification's secrets unsealed, once for each notification."""
+    secrets: dict[UUID, dict[str, Any]] = {}
+    found: list[Delivery] = []
+    for row in rows:
+        sealed = row.pop("sealed")
+        if sealed and row["notification_id"] not in secrets:
+            clear = key_ring(settings()).open(bytes(sealed), str(row["org_id"]))
+            secrets[row["notification_id"]] = orjson.loads(clear)
+        row["data"] |= secrets.get(row["notification_id"], {})
+        found.append(Delivery(**row))
+    return found
+
+
+async def _keep_quiet(tx: Transaction, channel: str) -> None:
+    """What has come into its recipient's quiet hours since it was planned waits for their end."""
+    await tx.execute(
+        "update integration_deliveries set due_at = greatest(due_at, quiet_at + quiet_for),"
+        " quiet_at = quiet_at + interval '1 day' * ceil(extract(epoch from now() - quiet_at) / 86400 + 0.0001)"
+        " where org_id = atlvs_org() and channel = %s and state = 'queued' and lease is null and due_at <= now()"
+        " and quiet_at <= now()",
+        [channel],
+    )
+
+
+def _columns(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    ordered = sorted(outcomes, key=lambda one: one.delivery)
+    return {
+        "ids": [one.delivery for one in ordered],
+        "states": [one.state for one in ordered],
+        "providers": [one.provider_id for one in ordered],
+        "places": [one.place for one in ordered],
+        "codes": [one.code for one in ordered],
+        "reasons": [one.reason[:500] if one.reason else None for one in ordered],
+        "waits": [one.retry_after for one in ordered],
+        "segments": [one.segments for one in ordered],
+        "times": [one.at for one in ordered],
+        "failures": list(FAILURES),
+    }
