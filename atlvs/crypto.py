@@ -17,6 +17,8 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from atlvs.errors import Misconfigured
 from atlvs.settings import Settings
@@ -33,6 +35,7 @@ class KeyRing:
             raise Misconfigured(
                 "ATLVS_ENCRYPTION_KEYS wants 32-byte keys in base64, newest first, comma-separated."
             )
+        self._given = tuple(keys)
         self._keys = {hashlib.sha256(key).digest()[:8]: AESGCM(key) for key in keys}
         self.newest = next(iter(self._keys))
 
@@ -53,6 +56,10 @@ class KeyRing:
         if sealed[1:9] == self.newest:
             return sealed
         return self._wrap(self._unwrap(sealed, context), context) + sealed[HEAD:]
+
+    def derived(self, purpose: str) -> list[bytes]:
+        """A key for another use from each key of the ring, newest first. It opens no secret."""
+        return [HKDF(SHA256(), 32, None, purpose.encode()).derive(key) for key in self._given]
 
     def _wrap(self, key: bytes, context: str) -> bytes:
         nonce = os.urandom(12)

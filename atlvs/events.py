@@ -40,6 +40,11 @@ class DomainEvent(StrEnum):
     INCIDENT_REPORTED = "incident.reported"
     INCIDENT_UPDATED = "incident.updated"
 
+    # found by the clock, not by a change
+    TASK_DUE_SOON = "task.due_soon"
+    EVENT_STARTING = "event.starting"
+    BUDGET_CROSSED = "budget.crossed"
+
 
 class NotificationType(StrEnum):
     """What people are told. The first eight are the seed's Slack notifications."""

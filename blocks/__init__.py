@@ -2,5 +2,6 @@
 
 from blocks.base import Connector
 from blocks.stripe import Stripe
+from blocks.twilio import Twilio
 
-CONNECTORS: dict[str, type[Connector]] = {"stripe": Stripe}
+CONNECTORS: dict[str, type[Connector]] = {"stripe": Stripe, "twilio": Twilio}

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
+from sandbox_client import Sandbox
 
 from atlvs.records import Connection
 from blocks import CONNECTORS
@@ -26,6 +27,7 @@ class Sample:
     signed: Callable[[bytes, str], dict[str, str]]  # the headers for a body and an address
     unsigned: dict[str, str]
     encoded: Callable[[Any], bytes] = orjson.dumps  # an event as the body of a webhook
+    account: Callable[[Sandbox], dict[str, Any]] = lambda _: {}  # fields of an account in the sandbox
 
 
 def signed_by_stripe(body: bytes, url: str) -> dict[str, str]:
@@ -53,6 +55,7 @@ SAMPLES: dict[str, Sample] = {
         },
         signed=signed_by_stripe,
         unsigned={"stripe-signature": f"t={int(time())},v1={'0' * 64}"},
+        account=lambda sandbox: {"secret_key": sandbox.key},
     ),
 }
 

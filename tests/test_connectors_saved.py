@@ -107,8 +107,7 @@ async def test_connection_is_tested_against_the_service(
     slug: str, kind: type[Connector], org: UUID, sandbox: Sandbox
 ):
     sample = SAMPLES[slug]
-    there = sample.fields | {sample.base: sandbox.base(slug)}
-    there["secret_key"] = sandbox.key
+    there = sample.fields | {sample.base: sandbox.base(slug)} | sample.account(sandbox)
     await connections.save(org, slug, DEFAULT, there)
     async with resources(), kind.opened() as connector:
         found = await connector.test_connection()

@@ -12,12 +12,15 @@ from uuid import UUID, uuid4
 from atlvs.db.engine import Transaction
 from atlvs.records import Word
 
-# The newest word about an address in scope `all`, as a lateral subquery over a delivery `d`.
-STANDING = """
-    select verdict, reason from integration_consents as word
-    where (word.org_id, word.channel, word.address, word.scope) = (d.org_id, d.channel, d.address, 'all')
-    order by occurred_at desc, id desc limit 1
-"""
+
+def standing(delivery: str) -> str:
+    """The newest word of scope `all` about a delivery's address, as a lateral subquery over that alias."""
+    d = delivery
+    return f"""
+        select verdict, reason from integration_consents as word
+        where (word.org_id, word.channel, word.address, word.scope) = ({d}.org_id, {d}.channel, {d}.address, 'all')
+        order by occurred_at desc, id desc limit 1
+    """
 
 
 def normal(channel: str, address: str) -> str:

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import orjson
 
 from atlvs.crypto import key_ring
-from atlvs.db.consents import STANDING
+from atlvs.db.consents import standing
 from atlvs.db.engine import Transaction, database
 from atlvs.errors import Unavailable
 from atlvs.records import Delivery, Outcome
@@ -89,7 +89,7 @@ async def begin(
         from unnest(%(ids)s::uuid[], %(calls)s::uuid[]) as given(id, call_id)
         join integration_deliveries as d2 on d2.id = given.id
         join integration_notifications as n on n.id = d2.notification_id and n.state = 'sending'
-        left join lateral ({STANDING.replace("d.", "d2.")}) as word on true
+        left join lateral ({standing("d2")}) as word on true
         where d.id = given.id and d.state = 'queued' and d.lease = %(lease)s
         returning d.id, d.state
         """.encode(),
@@ -156,8 +156,7 @@ async def advance(tx: Transaction, outcomes: Sequence[Outcome]) -> int:
             select org_id, notification_id, recipient, contact_id, fallback->0->>'channel', fallback->0->>'address', data,
                 'queued', quiet_at, quiet_for, fallback - 0, 'after ' || channel || ': ' || state
             from moved where further and state = any(%(failures)s) and fallback <> '[]'
-            on conflict (notification_id, recipient, channel) do nothing
-            returning 1
+            on conflict do nothing returning 1
         ), woken as (
             select pg_notify('integration_notifications', '') from (select 1 from next_channel limit 1) as one
         )
@@ -248,6 +247,47 @@ async def earlier(tx: Transaction, delivery: Delivery) -> list[dict[str, Any]]:
         ],
     )
     return await cursor.fetchall()
+
+
+async def due_digests(tx: Transaction, channel: str, burst: int, most: int) -> list[list[Delivery]]:
+    """Due deliveries that belong into one message: at least two of a person's digest, or a burst."""
+    cursor = await tx.execute(
+        f"""
+        with due as (
+            select d.id, d.digest, row_number() over whole as place, count(*) over (partition by d.digest) as number
+            from integration_deliveries as d where d.org_id = atlvs_org() and d.channel = %(channel)s
+                and d.state = 'queued' and d.lease is null and d.due_at <= now() and d.digest is not null
+                and not d.data ? 'items'
+                and exists (select from integration_notifications as n where n.id = d.notification_id and n.state = 'sending')
+            window whole as (partition by d.digest order by d.seq)
+        )
+        select {READ}, d.digest from due
+        join integration_deliveries as d on d.id = due.id join integration_notifications as n on n.id = d.notification_id
+        where due.place <= %(most)s and due.number >= case when due.digest like 'burst:%%' then %(burst)s else 2 end
+        order by d.digest, d.seq for update of d skip locked
+        """.encode(),
+        {"channel": channel, "burst": burst, "most": most},
+    )
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in await cursor.fetchall():
+        groups.setdefault(row.pop("digest"), []).append(row)
+    return [opened(rows) for rows in groups.values() if len(rows) > 1]
+
+
+async def digest(
+    tx: Transaction, members: Sequence[Delivery], items: Sequence[dict[str, Any]]
+) -> None:
+    """The first carries all of them; the others are told with it."""
+    carrier = members[0]
+    await tx.execute(
+        "update integration_deliveries set data = data || %s, digest = null, updated_at = clock_timestamp() where id = %s",
+        [orjson.dumps({"items": list(items)}).decode(), carrier.id],
+    )
+    await tx.execute(
+        "update integration_deliveries set state = 'digested', digest_of = %s, updated_at = clock_timestamp()"
+        " where id = any(%s) and state = 'queued'",
+        [carrier.id, [one.id for one in members[1:]]],
+    )
 
 
 async def work(channel: str | None = None) -> list[dict[str, Any]]:

@@ -84,6 +84,8 @@ create table integration_deliveries (
     updated_at timestamptz not null default clock_timestamp(),
     unique (notification_id, recipient, channel)
 );
+-- One address gets a notification once, whoever has it.
+create unique index integration_deliveries_address on integration_deliveries (notification_id, channel, address);
 create index integration_deliveries_due on integration_deliveries (org_id, channel, due_at, seq)
     where state = 'queued' and lease is null;
 create index integration_deliveries_leased on integration_deliveries (lease) where lease is not null;
@@ -252,6 +254,9 @@ create table twilio_messages (
     unique (connection_id, twilio_sid)
 );
 create index on twilio_messages (connection_id, twilio_created_at);
+
+-- What happened before anybody was listening is history.
+update integration_outbox set state = 'done', done_at = clock_timestamp() where state = 'waiting';
 
 -- Told once a statement, so that ten thousand rows wake the drainer once.
 create function integration_notifications_told() returns trigger language plpgsql as $$

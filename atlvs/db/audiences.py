@@ -1,0 +1,207 @@
+"""Reading an audience from the database, a few thousand people at a time, and writing their deliveries."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from atlvs.audience import Attendees, Audience, Contacts, Everyone, People, SlackChannel, Tagged
+from atlvs.db.engine import Transaction
+from atlvs.db.notifications import END
+
+START = UUID(int=0)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Somebody who may be told, with what decides whether and when."""
+
+    recipient: str
+    contact_id: UUID | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    slack: str | None = None  # a channel or user id
+    time_zone: str | None = None
+    preferences: dict[str, Any] = field(default_factory=dict[str, Any])  # channel → wanted, digest
+    quiet_begins: time | None = None
+    quiet_ends: time | None = None
+    quiet_zone: str | None = None
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How an organization wants its notifications."""
+
+    time_zone: str
+    approve_above_recipients: int = 500
+    approve_above_cost_cents: int = 5000
+    quiet_begins: time = time(21)
+    quiet_ends: time = time(8)
+    region: str = "US"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A delivery as it is planned."""
+
+    recipient: str
+    contact_id: UUID | None
+    channel: str
+    address: str | None
+    data: dict[str, Any]
+    state: str
+    reason: str | None = None
+    due_at: datetime | None = None
+    quiet_at: datetime | None = None
+    quiet_for: timedelta | None = None
+    digest: str | None = None
+    fallback: tuple[dict[str, str], ...] = ()
+    segments: int | None = None
+    cost_micros: int | None = None
+
+
+async def habits(tx: Transaction) -> Habits:
+    """The organization's settings, or the shipped ones."""
+    cursor = await tx.execute(
+        "select o.time_zone, s.approve_above_recipients, s.approve_above_cost_cents, s.quiet_begins, s.quiet_ends,"
+        " s.region from organizations as o left join integration_notification_settings as s on s.org_id = o.id"
+        " where o.id = atlvs_org()"
+    )
+    row = await cursor.fetchone() or {}
+    given: dict[str, Any] = {name: value for name, value in row.items() if value is not None}
+    given.setdefault("time_zone", "UTC")
+    return Habits(**given)
+
+
+async def candidates(
+    tx: Transaction, audience: Audience, category: str, after: str | None, most: int
+) -> tuple[list[Candidate], str]:
+    """The next people of an audience, and the position after them (`END` when there are no more)."""
+    match audience:
+        case SlackChannel(channel=channel):
+            return [Candidate(f"slack:{channel}", slack=channel)], END
+        case People(people=people):
+            begin = int(after or 0)
+            found = [
+                Candidate(
+                    recipient=f"person:{(person.email or person.phone or '').strip().lower()}",
+                    first_name=person.name,
+                    email=person.email,
+                    phone=person.phone,
+                    data=person.data,
+                )
+                for person in people[begin : begin + most]
+            ]
+            return found, END if begin + most >= len(people) else str(begin + most)
+        case _:
+            rows = await _contacts(tx, audience, category, UUID(after) if after else START, most)
+            found = [Candidate(recipient=f"contact:{row['contact_id']}", **row) for row in rows]
+            return found, END if len(found) < most else str(found[-1].contact_id)
+
+
+async def _contacts(
+    tx: Transaction, audience: Audience, category: str, after: UUID, most: int
+) -> list[dict[str, Any]]:
+    condition, given = _condition(audience)
+    cursor = await tx.execute(
+        f"""
+        select c.id as contact_id, c.first_name, c.last_name, c.email, c.phone, s.slack_user_id as slack,
+            coalesce(nullif(c.time_zone, ''), o.time_zone) as time_zone, coalesce(p.preferences, '{{}}') as preferences,
+            q.begins as quiet_begins, q.ends as quiet_ends, q.time_zone as quiet_zone
+        from (select * from contacts as c where c.id > %(after)s and {condition} order by c.id limit %(most)s) as c
+        join organizations as o on o.id = c.org_id
+        left join integration_quiet_hours as q on q.contact_id = c.id
+        left join lateral (
+            select jsonb_object_agg(channel, jsonb_build_object('wanted', wanted, 'digest', digest)) as preferences
+            from integration_preferences as p where p.contact_id = c.id and p.category = %(category)s) as p on true
+        left join lateral (
+            select slack_user_id from slack_users as s where s.org_id = c.org_id and lower(s.email) = lower(c.email)
+                and not s.deactivated and s.deleted_at is null limit 1) as s on true
+        order by c.id
+        """.encode(),
+        given | {"after": after, "most": most, "category": category},
+    )
+    return await cursor.fetchall()
+
+
+def _condition(audience: Audience) -> tuple[str, dict[str, Any]]:
+    match audience:
+        case Contacts(ids=ids):
+            return "c.id = any(%(ids)s)", {"ids": list(ids)}
+        case Attendees(event_id=event, statuses=statuses):
+            return (
+                "c.id in (select contact_id from registrations where event_id = %(event)s and status = any(%(statuses)s))",
+                {"event": event, "statuses": list(statuses)},
+            )
+        case Tagged(name=name):
+            return (
+                "c.id in (select record_id from taggings join tags on tags.id = tag_id where tags.name = %(tag)s"
+                " and record_type in ('contact', 'contacts'))",
+                {"tag": name},
+            )
+        case Everyone():
+            return "true", {}
+        case _:
+            return "false", {}
+
+
+async def write(
+    tx: Transaction, notification: UUID, planned: Sequence[Planned], position: str
+) -> None:
+    """Deliveries of some of the audience, and how far it is planned, in one transaction.
+
+    Whoever has an address that another recipient has already is skipped, and says so.
+    """
+    await tx.execute(
+        "create temp table if not exists planned on commit delete rows as select recipient, contact_id, channel, address,"
+        " data, state, reason, due_at, quiet_at, quiet_for, digest, fallback, segments, cost_micros"
+        " from integration_deliveries with no data"
+    )
+    async with tx.cursor().copy("copy planned from stdin") as copy:
+        for one in planned:
+            await copy.write_row(_row(one))
+    columns = (
+        "recipient, contact_id, channel, address, data, state, reason, due_at, quiet_at, quiet_for, digest, fallback,"
+        " segments, cost_micros"
+    )
+    into = f"insert into integration_deliveries (org_id, notification_id, {columns})"
+    await tx.execute(
+        f"{into} select atlvs_org(), %(id)s, {columns} from planned on conflict do nothing".encode(),
+        {"id": notification},
+    )
+    await tx.execute(
+        f"{into} select atlvs_org(), %(id)s, recipient, contact_id, channel, null, '{{}}', 'skipped',"
+        " 'another recipient has the same address', now(), null, null, null, '[]', null, null from planned"
+        " where address is not null on conflict do nothing".encode(),
+        {"id": notification},
+    )
+    await tx.execute(
+        "update integration_notifications set position = %s where id = %s", [position, notification]
+    )
+
+
+async def totals(tx: Transaction, notification: UUID) -> dict[str, Any]:
+    """What a planned notification comes to: messages that wait, and their estimated cost."""
+    cursor = await tx.execute(
+        "select count(*) filter (where state in ('queued', 'planned')) as messages,"
+        " coalesce(sum(cost_micros) filter (where state in ('queued', 'planned')), 0)::bigint as cost_micros,"
+        " coalesce(sum(segments) filter (where state in ('queued', 'planned')), 0)::bigint as segments"
+        " from integration_deliveries where notification_id = %s",
+        [notification],
+    )
+    return await cursor.fetchone() or {}
+
+
+def _row(one: Planned) -> tuple[Any, ...]:
+    values = asdict(one)
+    values["data"] = orjson.dumps(one.data, default=str).decode()
+    values["fallback"] = orjson.dumps(one.fallback).decode()
+    if one.due_at is None:
+        values["due_at"] = "now"
+    return tuple(values.values())

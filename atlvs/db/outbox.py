@@ -1,0 +1,55 @@
+"""The outbox: domain events that wait to be told on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from atlvs.db.engine import Transaction, database
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One domain event. `data` is the record in our words, `changed` the former values of what changed."""
+
+    id: UUID
+    seq: int
+    org_id: UUID
+    type: str
+    record_type: str
+    record_id: UUID
+    data: dict[str, Any]
+    changed: dict[str, Any] | None
+    source: str
+    occurred_at: datetime
+
+
+async def waiting_organizations() -> list[UUID]:
+    """Whose events wait."""
+    async with database().system() as tx:
+        cursor = await tx.execute(
+            "select distinct org_id from integration_outbox where state = 'waiting' and due_at <= now()"
+        )
+        return [row["org_id"] for row in await cursor.fetchall()]
+
+
+async def take(tx: Transaction, most: int = 200) -> list[Happened]:
+    """The oldest waiting events, locked for the caller's transaction, in which they are to be finished."""
+    cursor = await tx.execute(
+        "select id, seq, org_id, type, record_type, record_id, data, changed, source, occurred_at"
+        " from integration_outbox where org_id = atlvs_org() and state = 'waiting' and due_at <= now()"
+        " order by seq limit %s for update skip locked",
+        [most],
+    )
+    return [Happened(**row) for row in await cursor.fetchall()]
+
+
+async def finish(tx: Transaction, ids: Iterable[UUID], errors: dict[UUID, str]) -> None:
+    """Mark events told on; `errors` says of some of them what could not be."""
+    wanted = list(ids)
+    await tx.execute(
+        "update integration_outbox as o set state = 'done', done_at = clock_timestamp(), error = given.error"
+        " from unnest(%s::uuid[], %s::text[]) as given(id, error) where o.id = given.id",
+        [wanted, [errors.get(one) for one in wanted]],
+    )

@@ -1,0 +1,116 @@
+"""Writing down that messages are being sent and what became of them, many in one transaction.
+
+A message is marked in the moment before its call, so that after a kill no more are in doubt than calls
+were on their way; whoever begins while a transaction is under way shares the next one.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from atlvs.checkpoints import checkpoint
+from atlvs.db import deliveries
+from atlvs.db.engine import database
+from atlvs.errors import Unavailable
+from atlvs.records import Delivery, Outcome
+
+GATHER = 0.003  # seconds in which more of the same moment join
+STUBBORN = (
+    60  # tries to write what became of messages, a second apart, before they count as unknown
+)
+
+
+@dataclass
+class Journal:
+    """One sender's writing, for one organization and connection."""
+
+    org_id: UUID
+    connection_id: UUID
+    lease: UUID
+    _begins: list[tuple[dict[UUID, UUID], asyncio.Future[dict[UUID, str]]]] = field(
+        default_factory=list[Any]
+    )
+    _outcomes: list[tuple[Sequence[Outcome], asyncio.Future[None]]] = field(
+        default_factory=list[Any]
+    )
+    _writing: asyncio.Task[None] | None = None
+
+    async def begin(self, batch: Sequence[Delivery], call: UUID) -> list[Delivery]:
+        """Mark them as being sent; those that still may be."""
+        told: asyncio.Future[dict[UUID, str]] = asyncio.get_running_loop().create_future()
+        self._begins.append((dict.fromkeys((one.id for one in batch), call), told))
+        self._write()
+        states = await told
+        return [one for one in batch if states.get(one.id) == "sending"]
+
+    async def finish(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what became of them. Tries for a minute while the database is away."""
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._outcomes.append((outcomes, told))
+        self._write()
+        await told
+
+    async def close(self) -> None:
+        """Until all is written."""
+        while self._writing and not self._writing.done():
+            await asyncio.wait({self._writing})
+
+    def _write(self) -> None:
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._written())
+
+    async def _written(self) -> None:
+        await asyncio.sleep(GATHER)
+        while self._begins or self._outcomes:
+            begins, self._begins = self._begins, []
+            outcomes, self._outcomes = self._outcomes, []
+            await self._together(begins, outcomes)
+
+    async def _together(self, begins: list[Any], outcomes: list[Any]) -> None:
+        calls = {id: call for ids, _ in begins for id, call in ids.items()}
+        ended = [one for some, _ in outcomes for one in some]
+        try:
+            states = await self._transaction(calls, ended)
+        except Unavailable as error:
+            _fail(begins, error)  # not begun: they are not sent
+            await self._insist(ended, outcomes)
+        except Exception as error:  # noqa: BLE001  # whoever waits is told
+            _fail([*begins, *outcomes], error)
+        else:
+            _tell(begins, states)
+            _tell(outcomes, None)
+
+    async def _insist(self, ended: list[Outcome], outcomes: list[Any]) -> None:
+        """What happened has happened: it is written when the database is back."""
+        for _ in range(STUBBORN if ended else 0):
+            await asyncio.sleep(1)
+            with suppress(Unavailable):
+                await self._transaction({}, ended)
+                _tell(outcomes, None)
+                return
+        _fail(outcomes, Unavailable("database", "what became of messages could not be written."))
+
+    async def _transaction(self, calls: dict[UUID, UUID], ended: list[Outcome]) -> dict[UUID, str]:
+        states: dict[UUID, str] = {}
+        async with database().org(self.org_id) as tx:
+            if ended:
+                await deliveries.advance(tx, ended)
+            if calls:
+                states = await deliveries.begin(tx, self.lease, self.connection_id, calls)
+        checkpoint("notify.written")
+        return states
+
+
+def _tell(waiting: list[Any], result: Any) -> None:
+    for _, told in waiting:
+        if not told.done():  # its sender may have been cancelled
+            told.set_result(result)
+
+
+def _fail(waiting: list[Any], error: BaseException) -> None:
+    for _, told in waiting:
+        if not told.done():
+            told.set_exception(error)
