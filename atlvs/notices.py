@@ -6,6 +6,7 @@ Times are ISO 8601 with an offset, amounts integer minor units beside a lower-ca
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from atlvs.errors import Rejected
@@ -38,6 +39,7 @@ class NoticeType:
     critical: bool = False  # passes through preferences, quiet hours and digests
     secret: frozenset[str] = frozenset()  # variables that are kept encrypted
     resend_unknown: bool = True  # once it is as good as certain that it never left
+    expires: str = ""  # the variable with the time from which on it comes too late
     digestible: bool = False  # a Slack channel's backlog of them becomes one message
     text: str = ""  # SMS, and the plain fallback: str.format_map over the variables
 
@@ -46,9 +48,21 @@ class NoticeType:
         """All variables that it takes."""
         return self.required | self.optional | {"url", "message"}
 
+    def expires_at(self, data: Mapping[str, Any]) -> datetime | None:
+        """From when on a notification of these variables would come too late."""
+        try:
+            at = datetime.fromisoformat(str(data[self.expires])) if self.expires else None
+        except (KeyError, ValueError):
+            return None
+        return at.replace(tzinfo=at.tzinfo or UTC) if at else None
+
     def check(self, data: Mapping[str, Any]) -> None:
         """Rejected when a required variable is missing or empty, by name."""
         lacking = sorted(name for name in self.required if data.get(name) in (None, ""))
+        if self.type == NotificationType.ANNOUNCEMENT and not (
+            data.get("message") or data.get("template_id")
+        ):
+            lacking = ["message"]
         if lacking:
             raise Rejected(
                 "notifications",
@@ -103,6 +117,7 @@ TYPES: dict[NotificationType, NoticeType] = {
             _fields("location ends_at time_zone registrations"),
             EmailTemplate.EVENT_REMINDER,
             (Channel.EMAIL,),
+            expires="starts_at",
             text="{event_name} starts {starts_at}. {location} {url}",
         ),
         NoticeType(
@@ -210,8 +225,8 @@ TYPES: dict[NotificationType, NoticeType] = {
             NotificationType.ANNOUNCEMENT,
             Category.NEWS,
             "News",
-            _fields("message"),
-            _fields("headline"),
+            frozenset(),
+            _fields("message headline template_id"),
             None,
             (Channel.EMAIL,),
             resend_unknown=False,

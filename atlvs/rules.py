@@ -6,7 +6,7 @@ record that the event is about (`resolved`).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from atlvs import audience as audiences
@@ -49,7 +49,7 @@ class Rule:
     def applies(self, record: Mapping[str, Any]) -> bool:
         """Whether the record has the values that the rule asks for: one, or one of several."""
         for name, wanted in self.condition.items():
-            allowed: list[Any] = wanted if isinstance(wanted, list) else [wanted]
+            allowed = cast("list[Any]", wanted) if isinstance(wanted, list) else [wanted]
             if record.get(name) not in allowed:
                 return False
         return self.enabled

@@ -335,7 +335,8 @@ def refusal(
         return Unavailable("twilio", meaning.text, **facts)
     if status >= 500 and not reading:
         # The message may be on its way: who asked looks before it is sent again.
-        return OutcomeUnknown("twilio", meaning.text, **facts | {"code": "no_answer"})
+        facts["code"] = "no_answer"
+        return OutcomeUnknown("twilio", meaning.text, **facts)
     kind = Unavailable if status >= 500 else Rejected
     return kind("twilio", meaning.text, **facts)
 

@@ -26,8 +26,10 @@ MESSAGE_SID, CALL_SID = re.compile(r"[SM]M[0-9a-fA-F]{32}"), re.compile(r"CA[0-9
 STATUS = re.compile(r"[a-z][a-z_-]{0,39}")
 NUMBER = re.compile(r"[ -~]{0,60}")
 # https://www.twilio.com/docs/messaging/guides/opt-out-keywords, and French Canada's word
-STOP = frozenset("STOP STOPALL UNSUBSCRIBE END QUIT REVOKE OPTOUT CANCEL ARRET".split())
-START = frozenset("START UNSTOP YES".split())
+STOP = frozenset(
+    ["STOP", "STOPALL", "UNSUBSCRIBE", "END", "QUIT", "REVOKE", "OPTOUT", "CANCEL", "ARRET"]
+)
+START = frozenset(["START", "UNSTOP", "YES"])
 
 
 class Form(dict[str, list[str]]):

@@ -1,15 +1,19 @@
-"""The warm drainer: handles webhooks within milliseconds of their arrival.
+"""The warm drainer: handles webhooks, and tells people, within milliseconds of the change.
 
-PostgreSQL notifies it; it drains at once and lets a `webhooks-drain` flow run show what it does. The
-work never waits for Prefect: while the server is away or hangs, it goes on unrecorded, and what it
-did is told by the next run that can be recorded.
+PostgreSQL notifies it; it drains at once and lets a flow run show what it does (`webhooks-drain`,
+`notify-drain`). The work never waits for Prefect: while the server is away or hangs, it goes on
+unrecorded, and what it did is told by the next run that can be recorded.
 """
 
 import asyncio
 import logging
 import signal
 import threading
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 import aiohttp
 from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES
@@ -19,8 +23,10 @@ from atlvs.errors import IntegrationError, Misconfigured
 from atlvs.settings import settings
 from blocks.base import resources
 from blocks.wire import session
-from flows.webhooks import drain_webhooks, work
+from flows import notify, webhooks
+from flows.webhooks import drain_webhooks
 from tasks.inbox import Drained, drain, wakeups
+from tasks.notify.draining import Told, drain_notifications
 
 log = logging.getLogger("atlvs.drainer")
 SWEEP = 15.0  # seconds: looks even when nobody told
@@ -30,17 +36,43 @@ BREAK = 30.0  # after a failed recording, this long without
 RECORDING = 60.0  # a recording that hangs longer is given up
 
 
+@dataclass(frozen=True)
+class Job:
+    """One kind of work: what tells of it, how it is done, and the flow that shows it."""
+
+    name: str
+    channels: tuple[str, ...]
+    drain: Callable[[float, asyncio.Event], Awaitable[Any]]
+    flow: Callable[[], Awaitable[Any]]
+    work: ContextVar[Any]  # where the flow finds the work under way
+    nothing: Callable[[], Any]  # an empty result, to which others are added
+
+
+JOBS = (
+    Job("webhooks", ("integration_inbox",), drain, drain_webhooks, webhooks.work, Drained),
+    Job(
+        "notifications",
+        ("integration_outbox", "integration_notifications"),
+        drain_notifications,
+        notify.drain_told,
+        notify.work,
+        Told,
+    ),
+)
+
+
 class Drainer:
     """Drains when told, and records it when it can."""
 
-    def __init__(self) -> None:
+    def __init__(self, job: Job = JOBS[0]) -> None:
+        self.job = job
         self._recording: asyncio.Task[None] | None = None
         self._closed_until = 0.0
-        self._untold: list[Drained] = []
+        self._untold: list[Any] = []
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop; a window under way is finished first."""
-        async with resources(), wakeups() as told:
+        async with resources(), wakeups(*self.job.channels) as told:
             stopping = asyncio.create_task(stop.wait())
             while not stop.is_set():
                 telling = asyncio.create_task(told.wait())
@@ -56,7 +88,7 @@ class Drainer:
 
     async def _window(self) -> None:
         begun = asyncio.Event()
-        under_way = asyncio.create_task(drain(WINDOW, begun))
+        under_way = asyncio.ensure_future(self.job.drain(WINDOW, begun))
         beginning = asyncio.create_task(begun.wait())
         await asyncio.wait({under_way, beginning}, return_when=asyncio.FIRST_COMPLETED)
         beginning.cancel()
@@ -66,7 +98,7 @@ class Drainer:
         try:
             drained = await under_way
         except (IntegrationError, Misconfigured) as error:
-            log.warning("Not drained: %s", error)
+            log.warning("%s not drained: %s", self.job.name, error)
             await asyncio.sleep(1)
             return
         if not recorded and drained.events:
@@ -82,26 +114,26 @@ class Drainer:
         self._closed_until = monotonic() + BREAK
         return False
 
-    async def _record(self, under_way: asyncio.Task[Drained]) -> None:
+    async def _record(self, under_way: asyncio.Future[Any]) -> None:
         untold, self._untold = self._untold, []
-        all_of_it = asyncio.create_task(_together(under_way, untold))
-        token = work.set(all_of_it)
+        all_of_it = asyncio.create_task(self._together(under_way, untold))
+        token = self.job.work.set(all_of_it)
         try:
             async with asyncio.timeout(WINDOW + RECORDING):
-                await drain_webhooks()
+                await self.job.flow()
         except Exception as error:  # noqa: BLE001  # recording must not stop the work
-            log.warning("A drain was not recorded in Prefect: %s", type(error).__name__)
+            log.warning("A drain of %s was not recorded in Prefect: %s", self.job.name, type(error).__name__)
             self._untold = untold + self._untold
             self._closed_until = monotonic() + BREAK
         finally:
-            work.reset(token)
+            self.job.work.reset(token)
 
 
-async def _together(under_way: asyncio.Task[Drained], untold: list[Drained]) -> Drained:
-    total = Drained()
-    for drained in [*untold, await asyncio.shield(under_way)]:
-        total.add(drained)
-    return total
+    async def _together(self, under_way: asyncio.Future[Any], untold: list[Any]) -> Any:
+        total = self.job.nothing()
+        for drained in [*untold, await asyncio.shield(under_way)]:
+            total.add(drained)
+        return total
 
 
 async def _answers() -> bool:
@@ -134,12 +166,12 @@ def main() -> None:
 def _work(stop: threading.Event, ended: threading.Event) -> None:
     async def until_stopped() -> None:
         stopping = asyncio.Event()
-        draining = asyncio.create_task(Drainer().run(stopping))
+        draining = [asyncio.create_task(Drainer(job).run(stopping)) for job in JOBS]
         await asyncio.wait(
-            {asyncio.create_task(_told(stop)), draining}, return_when=asyncio.FIRST_COMPLETED
+            {asyncio.create_task(_told(stop)), *draining}, return_when=asyncio.FIRST_COMPLETED
         )
         stopping.set()
-        await draining
+        await asyncio.gather(*draining)
 
     try:
         with temporary_settings({PREFECT_API_REQUEST_TIMEOUT: 5, PREFECT_CLIENT_MAX_RETRIES: 1}):

@@ -253,14 +253,14 @@ async def _postpone(lanes: list[Lane], error: BaseException, drained: Drained) -
 
 
 @asynccontextmanager
-async def wakeups(channel: str = "integration_inbox") -> AsyncGenerator[asyncio.Event]:
+async def wakeups(*channels: str) -> AsyncGenerator[asyncio.Event]:
     """An event that is set whenever PostgreSQL tells of new rows; listens again after an outage."""
     told = asyncio.Event()
 
     async def listen() -> None:
         while True:
             try:
-                async for _ in database().notifications(channel):
+                async for _ in database().notifications(*channels):
                     told.set()
             except Unavailable:
                 await asyncio.sleep(1)

@@ -48,6 +48,7 @@ async def claim(
     """Lease due deliveries of notifications that are being sent; of one of them if it is given."""
     given = {"channel": channel, "lease": lease, "most": most, "notification": notification}
     async with database().org(org_id) as tx:
+        await _skip_late(tx, channel)
         await _keep_quiet(tx, channel)
         cursor = await tx.execute(
             f"""
@@ -249,47 +250,6 @@ async def earlier(tx: Transaction, delivery: Delivery) -> list[dict[str, Any]]:
     return await cursor.fetchall()
 
 
-async def due_digests(tx: Transaction, channel: str, burst: int, most: int) -> list[list[Delivery]]:
-    """Due deliveries that belong into one message: at least two of a person's digest, or a burst."""
-    cursor = await tx.execute(
-        f"""
-        with due as (
-            select d.id, d.digest, row_number() over whole as place, count(*) over (partition by d.digest) as number
-            from integration_deliveries as d where d.org_id = atlvs_org() and d.channel = %(channel)s
-                and d.state = 'queued' and d.lease is null and d.due_at <= now() and d.digest is not null
-                and not d.data ? 'items'
-                and exists (select from integration_notifications as n where n.id = d.notification_id and n.state = 'sending')
-            window whole as (partition by d.digest order by d.seq)
-        )
-        select {READ}, d.digest from due
-        join integration_deliveries as d on d.id = due.id join integration_notifications as n on n.id = d.notification_id
-        where due.place <= %(most)s and due.number >= case when due.digest like 'burst:%%' then %(burst)s else 2 end
-        order by d.digest, d.seq for update of d skip locked
-        """.encode(),
-        {"channel": channel, "burst": burst, "most": most},
-    )
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in await cursor.fetchall():
-        groups.setdefault(row.pop("digest"), []).append(row)
-    return [opened(rows) for rows in groups.values() if len(rows) > 1]
-
-
-async def digest(
-    tx: Transaction, members: Sequence[Delivery], items: Sequence[dict[str, Any]]
-) -> None:
-    """The first carries all of them; the others are told with it."""
-    carrier = members[0]
-    await tx.execute(
-        "update integration_deliveries set data = data || %s, digest = null, updated_at = clock_timestamp() where id = %s",
-        [orjson.dumps({"items": list(items)}).decode(), carrier.id],
-    )
-    await tx.execute(
-        "update integration_deliveries set state = 'digested', digest_of = %s, updated_at = clock_timestamp()"
-        " where id = any(%s) and state = 'queued'",
-        [carrier.id, [one.id for one in members[1:]]],
-    )
-
-
 async def work(channel: str | None = None) -> list[dict[str, Any]]:
     """Organizations and channels with deliveries that are due, of unknown outcome or leased."""
     async with database().system() as tx:
@@ -315,6 +275,17 @@ def opened(rows: Iterable[dict[str, Any]]) -> list[Delivery]:
         row["data"] |= secrets.get(row["notification_id"], {})
         found.append(Delivery(**row))
     return found
+
+
+async def _skip_late(tx: Transaction, channel: str) -> None:
+    """A reminder of what has begun is worse than none."""
+    await tx.execute(
+        "update integration_deliveries as d set state = 'skipped', reason = 'it would come too late',"
+        " updated_at = clock_timestamp() from integration_notifications as n where d.org_id = atlvs_org()"
+        " and d.channel = %s and d.state = 'queued' and d.lease is null and d.due_at <= now()"
+        " and n.id = d.notification_id and n.expires_at <= now()",
+        [channel],
+    )
 
 
 async def _keep_quiet(tx: Transaction, channel: str) -> None:

@@ -106,13 +106,14 @@ class Database:
         then, at = self._clock
         return then + timedelta(seconds=monotonic() - at)
 
-    async def notifications(self, channel: str) -> AsyncIterator[None]:
+    async def notifications(self, *channels: str) -> AsyncIterator[None]:
         """Yields once when listening, then at each NOTIFY. Raises Unavailable when the connection ends."""
         try:
             async with await AsyncConnection.connect(
                 role_conninfo(self._settings, SYSTEM), autocommit=True
             ) as connection:
-                await connection.execute(SQL("listen {}").format(Identifier(channel)))
+                for channel in channels:
+                    await connection.execute(SQL("listen {}").format(Identifier(channel)))
                 yield
                 async for _ in connection.notifies():
                     yield

@@ -45,6 +45,14 @@ async def take(tx: Transaction, most: int = 200) -> list[Happened]:
     return [Happened(**row) for row in await cursor.fetchall()]
 
 
+async def bury(tx: Transaction, id: UUID, error: str) -> None:
+    """An event that cannot be handled becomes a dead letter, so that it holds up no other."""
+    await tx.execute(
+        "update integration_outbox set state = 'dead', done_at = clock_timestamp(), error = %s where id = %s",
+        [error[:500], id],
+    )
+
+
 async def finish(tx: Transaction, ids: Iterable[UUID], errors: dict[UUID, str]) -> None:
     """Mark events told on; `errors` says of some of them what could not be."""
     wanted = list(ids)

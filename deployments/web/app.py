@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from atlvs.settings import settings
 from blocks.base import resources
-from deployments.web import refresh
+from deployments.web import notifications, pages_preferences, refresh
 from deployments.web.asgi import Receive, Scope, Send
 from deployments.web.commits import GroupCommit
 from deployments.web.connectors import Connectors
@@ -46,6 +46,8 @@ def create_app() -> FastAPI:
     app.receiver = Receiver(Connectors(), GroupCommit(), settings().webhook_max_bytes)
     app.state.door = Door()
     app.include_router(app.state.door.router())
+    app.include_router(notifications.router())
+    app.include_router(pages_preferences.router())
     app.add_exception_handler(Failure, _told)
     app.add_exception_handler(HTTPException, _told_by_framework)
     app.add_exception_handler(Exception, _told_by_id)

@@ -26,7 +26,13 @@ class Callers:
         self._known: dict[bytes, tuple[ApiKey | None, float]] = {}
 
     async def authorized(self, header: str | None, method: Method) -> ApiKey:
-        """Whose call it is; a Failure when there is no key or it lacks the right."""
+        """Whose call of a method it is; a Failure when there is no key or it lacks the right."""
+        return await self.allowed(
+            header, rights_for(method), f"call {method.provider} {method.name}"
+        )
+
+    async def allowed(self, header: str | None, rights: set[str], doing: str) -> ApiKey:
+        """Whose request it is, if the key has one of these scopes; else a Failure."""
         key = await self._key(header or "")
         if key is None:
             raise Failure(
@@ -35,9 +41,8 @@ class Callers:
                 "Send a valid API key as: Authorization: Bearer atlvs_…",
                 headers={"www-authenticate": "Bearer"},
             )
-        if rights_for(method).isdisjoint(key.scopes):
-            text = f"This key may not call {method.provider} {method.name}."
-            raise Failure(403, "forbidden", text)
+        if rights.isdisjoint(key.scopes):
+            raise Failure(403, "forbidden", f"This key may not {doing}.")
         return key
 
     async def _key(self, header: str) -> ApiKey | None:

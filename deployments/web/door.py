@@ -127,10 +127,10 @@ class Door:
             task.exception()  # looked at, so that asyncio does not complain when nobody waited
 
 
-async def json_body(request: Request) -> bytes:
+async def json_body(request: Request, most: int = MOST_BYTES) -> bytes:
     """The raw body; a Failure when it is too large or declared as something else."""
     try:
-        body = await read_body(request.scope, request.receive, MOST_BYTES)
+        body = await read_body(request.scope, request.receive, most)
     except Gone:
         raise Failure(400, "incomplete", "The body did not arrive.") from None
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()

@@ -21,7 +21,11 @@ from atlvs.errors import (
 logger = logging.getLogger(__name__)
 SECRETS = re.compile(r"(?i)\b(?:sk|rk|whsec|atlvs)_\w+|\b(?:bearer|basic) \S+")
 LATER = 5.0  # seconds, where an error does not say how long to wait
-STATUS_OF = {"resource_missing": 404, "idempotency_mismatch": 409}  # other refusals: 422
+STATUS_OF = {  # other refusals: 422
+    "resource_missing": 404,
+    "idempotency_mismatch": 409,
+    "key_reused": 409,
+}
 
 
 class Failure(Exception):

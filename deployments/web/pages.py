@@ -4,6 +4,7 @@ Who opens one came by a link in a message and has no account: the link is a secr
 stored, never framed, tells no other site where it was, and no log line or metric has its address.
 """
 
+import asyncio
 import logging
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -15,9 +16,7 @@ from typing import Any
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
-from starlette.formparsers import FormParser, MultiPartParser
 
 from atlvs.errors import Misconfigured, Unavailable
 from deployments.web.asgi import Gone, Message, read_body
@@ -26,6 +25,7 @@ from deployments.web.failures import Failure, later, unexpected
 logger = logging.getLogger(__name__)
 MOST_BYTES = 100_000
 MOST_FIELDS = 300
+PATIENCE = 20.0  # seconds for a whole page; a body may take ten of them
 TROUBLE = {
     400: ("This did not work", "The form did not arrive whole. Go back and send it again."),
     404: (
@@ -59,11 +59,12 @@ def shown(work: Callable[[Request], Awaitable[Page]]) -> Callable[[Request], Awa
 
     async def endpoint(request: Request) -> Response:
         try:
-            return rendered(await work(request))
+            async with asyncio.timeout(PATIENCE):
+                return rendered(await work(request))
         except Failure as failure:
             return rendered(trouble(failure.status), failure.headers)
-        except (Unavailable, Misconfigured) as error:
-            logger.warning("A page cannot be shown: %s", error)
+        except (Unavailable, Misconfigured, TimeoutError) as error:
+            logger.warning("A page cannot be shown: %s", error or "time is up")
             failure = later("", getattr(error, "retry_after", None))
             return rendered(trouble(503), failure.headers)
         except Exception as error:  # noqa: BLE001  # the edge of the process: every end is an answer
@@ -79,7 +80,7 @@ def rendered(page: Page, headers: dict[str, str] | None = None) -> Response:
     return Response(text, page.status, _headers() | (headers or {}), "text/html; charset=utf-8")
 
 
-async def form_of(request: Request) -> FormData:
+async def form_of(request: Request) -> dict[str, str]:
     """The fields of a form, as browsers and mail programs send it."""
     try:
         body = await read_body(request.scope, request.receive, MOST_BYTES)
@@ -91,9 +92,10 @@ async def form_of(request: Request) -> FormData:
 
     whole = Request(request.scope, again)
     try:
-        return await whole.form(max_files=0, max_fields=MOST_FIELDS)
-    except (HTTPException, UnicodeDecodeError):
+        form = await whole.form(max_files=0, max_fields=MOST_FIELDS)
+    except (HTTPException, ValueError, LookupError):  # no such character set
         raise Failure(400, "malformed", "The form cannot be read.") from None
+    return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 @cache

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import orjson
 
-from atlvs.db import deliveries
+from atlvs.db import digests
 from atlvs.db.engine import database
 from atlvs.notices import notice_type
 from atlvs.records import Delivery
@@ -17,9 +17,9 @@ MOST = 100  # lines of one digest
 async def gather(org_id: UUID, channel: str) -> int:
     """Turn due deliveries of one digest into its first one; returns how many digests were made."""
     async with database().org(org_id) as tx:
-        groups = await deliveries.due_digests(tx, channel, BURST, MOST)
+        groups = await digests.due(tx, channel, BURST, MOST)
         for members in groups:
-            await deliveries.digest(tx, members, [item(one) for one in members])
+            await digests.gather(tx, members, [item(one) for one in members])
     return len(groups)
 
 

@@ -107,4 +107,6 @@ async def _tried(work: Awaitable[Any]) -> Any:
         return await work
     except (IntegrationError, Misconfigured) as error:
         log.warning("Not told: %s", error)
-        return None
+    except Exception:  # a process edge: one organization's trouble is not another's
+        log.exception("Not told")
+    return None

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg
+
 from atlvs import audience as audiences
 from atlvs.checkpoints import checkpoint
 from atlvs.db import audiences as people
@@ -72,9 +74,22 @@ async def plan(org_id: UUID, id: UUID) -> Notification:
         try:
             return await _planned_whole(org_id, notification)
         except Rejected as error:
-            async with database().org(org_id) as tx:
-                await notifications.move(tx, id, "refused", among=["raised"], reason=error.message)
-                return await notifications.read(tx, id)
+            return await _refused(org_id, id, error.message)
+        except (
+            psycopg.DataError,
+            psycopg.IntegrityError,
+            ArithmeticError,
+            TypeError,
+            ValueError,
+        ) as error:
+            log.exception("Notification %s cannot be planned", id)  # nor could it be the next time
+            return await _refused(org_id, id, f"It cannot be planned ({type(error).__name__}).")
+
+
+async def _refused(org_id: UUID, id: UUID, reason: str) -> Notification:
+    async with database().org(org_id) as tx:
+        await notifications.move(tx, id, "refused", among=["raised"], reason=reason)
+        return await notifications.read(tx, id)
 
 
 async def _planned_whole(org_id: UUID, notification: Notification) -> Notification:

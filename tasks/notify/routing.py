@@ -25,19 +25,34 @@ async def route_events() -> Counter[str]:
     """Raise what the rules of every organization say about its waiting events; counts by type."""
     raised: Counter[str] = Counter()
     for org_id in await outbox.waiting_organizations():
-        try:
-            while found := await _route_some(org_id):
-                raised += found
-        except IntegrationError as error:
-            if error.provider == "database":
-                raise
-            log.warning("Events of %s were not told on: %s", org_id, error)
+        while found := await _route_some(org_id):
+            raised += found
     return Counter({name: number for name, number in raised.items() if name})
 
 
 async def _route_some(org_id: UUID) -> Counter[str]:
+    """Some events together; if that fails, one alone, which is buried when it cannot be handled."""
+    try:
+        return await _route(org_id, MOST)
+    except IntegrationError:
+        raise
+    except Exception as error:  # noqa: BLE001  # one poisoned event must not stop the others
+        log.warning("Events are told on one by one: %s", type(error).__name__)
+    try:
+        return await _route(org_id, 1)
+    except IntegrationError:
+        raise
+    except Exception as error:
+        log.exception("An event cannot be told on")
+        async with database().org(org_id) as tx:
+            for event in await outbox.take(tx, 1):
+                await outbox.bury(tx, event.id, f"{type(error).__name__}: {error}")
+    return Counter({"": 1})
+
+
+async def _route(org_id: UUID, most: int) -> Counter[str]:
     async with database().org(org_id) as tx:
-        events = await outbox.take(tx, MOST)
+        events = await outbox.take(tx, most)
         if not events:
             return Counter()
         in_force = effective(await rules.stored(tx))
@@ -48,7 +63,7 @@ async def _route_some(org_id: UUID) -> Counter[str]:
         for event in wanted:
             subject = subject_from(event.record_type, event.data, around)
             found, refused = await _raised(tx, org_id, in_force, event, subject)
-            raised.update(found)
+            raised.update(map(str, found))
             if refused:
                 errors[event.id] = "; ".join(refused)
         await outbox.finish(tx, [event.id for event in events], errors)

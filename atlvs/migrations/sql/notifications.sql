@@ -36,7 +36,7 @@ create table integration_notifications (
     position text,                         -- how far the audience is planned; 'end' when it is whole
     reason text,
     decided_by text,                       -- who approved, paused or cancelled
-    lease uuid,                            -- who plans it
+    expires_at timestamptz,                -- from then on it would come too late
     created_at timestamptz not null default clock_timestamp(),
     planned_at timestamptz,
     finished_at timestamptz,
