@@ -6,6 +6,7 @@ Tokens that rotate are not used: rotation cannot be turned off again once an app
 
 import base64
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -188,9 +189,11 @@ class Slack(Connector):
             answer = await self.wire.exchange(
                 "POST", url, headers={"Content-Type": JSON}, body=message, bucket=POST, paced=paced
             )
-        except OutcomeUnknown:  # its text holds the address, which is a secret
-            raise OutcomeUnknown(
-                "slack", "no answer from the incoming webhook.", code="no_answer"
+        except IntegrationError as error:  # it and its cause may hold the address, which is a secret
+            lost = isinstance(error, OutcomeUnknown)
+            text = "no answer from the incoming webhook." if lost else error.message
+            raise type(error)(
+                error.provider, text, code=error.code, retry_after=error.retry_after
             ) from None
         if answer.status != 200:
             raise hook_refusal(answer)
@@ -205,14 +208,15 @@ class Slack(Connector):
         await connections.bind(self.connection, told["team_id"], True)
         known = ",".join(sorted(self._scopes or ()))
         if known and known != self.granted_scopes:
-            await self.keep(granted_scopes=known)
+            await self._keep({"granted_scopes": known}, revive=False)
         return told
 
-    async def keep(self, **fields: str) -> None:
+    async def _keep(self, fields: Mapping[str, str], *, revive: bool) -> None:
         """Add fields to this connection: to its block, where Prefect answers, and to its sealed row."""
-        stored, whose = self.stored_fields() | fields, self.connection
-        await self._save_block(stored)
-        await connections.save(whose.org_id, self.slug, whose.name, stored)
+        stored, whose = {**self.stored_fields(), **fields}, self.connection
+        # The block first: who copies it meanwhile brings nothing old back.
+        await self._save_block(fields)
+        await connections.save(whose.org_id, self.slug, whose.name, stored, revive=revive)
         for name, value in fields.items():
             secret = "SecretStr" in str(type(self).model_fields[name].annotation)
             setattr(self, name, SecretStr(value) if secret else value)
@@ -272,7 +276,7 @@ class Slack(Connector):
         }
         fixed = self.from_environment() if self.connection.name == DEFAULT else {}
         self._scopes = None
-        await self.keep(**{name: value for name, value in given.items() if value})
+        await self._keep({name: value for name, value in given.items() if value}, revive=True)
         if fixed.get("bot_token", told["access_token"]) != told["access_token"]:
             raise Misconfigured(
                 "Slack granted a new token, but SLACK_BOT_TOKEN is set to another one, which wins. "
@@ -314,14 +318,18 @@ class Slack(Connector):
             raise refusal("oauth.v2.access", told, reading=False)
         return told
 
-    async def _save_block(self, fields: Json) -> None:
+    async def _save_block(self, fields: Mapping[str, str]) -> None:
         if not PREFECT_API_URL.value():
             return  # else Prefect would start a server of its own in here
+        kind, name = type(self), self.connection.name
         try:
-            block = type(self)(**fields, organization=self.organization)
-            await block.asave(self.connection.name, overwrite=True)  # pyright: ignore
+            stored = (await kind.aload(name)).stored_fields()
+            block = kind(**{**stored, **fields}, organization=self.organization)
+            await block.asave(name, overwrite=True)  # pyright: ignore
+        except ValueError:
+            return  # there is no such block; the next bootstrap makes it of the sealed row
         except (RuntimeError, httpx.HTTPError):
-            return  # the sealed row has it; the next bootstrap makes the block
+            return  # no Prefect server answers
 
     def _token(self) -> str:
         return self.bot_token.get_secret_value() if self.bot_token else ""
@@ -353,6 +361,7 @@ def redirect_uri() -> str:
     return f"{settings().public_base_url}/oauth/slack/callback"
 
 
+@lru_cache(maxsize=100)
 def split(scopes: str) -> frozenset[str]:
     """A list of scopes as a set."""
     return frozenset(filter(None, (scope.strip() for scope in scopes.split(","))))

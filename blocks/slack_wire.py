@@ -4,6 +4,7 @@ https://docs.slack.dev/apis/web-api/rate-limits
 """
 
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from blocks.wire import Answer, Pacer, Wire
 
@@ -50,6 +51,6 @@ class SlackWire(Wire):
 
 
 def without_secret(url: str) -> str:
-    """An address for the audit."""
-    host, _, path = url.partition("/services/")
-    return f"{host}/services" if path else url
+    """An address for the audit: the Web API's, or none of an incoming webhook's path."""
+    at = urlsplit(url)
+    return url if "/api/" in at.path else f"{at.scheme}://{at.netloc}/services"

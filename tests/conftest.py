@@ -29,7 +29,7 @@ from atlvs.settings import settings  # noqa: E402
 # A shell's background job ignores Ctrl-C, and hands that on: the processes of tests must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["stripe_fixtures", "prefect_fixtures"]
+pytest_plugins = ["stripe_fixtures", "prefect_fixtures", "fanout_fixtures"]
 ENCRYPTION_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 

@@ -31,7 +31,7 @@ TOLD = {
         "subject": TEXT,
         "reason": TEXT,
         "dry_run": {"type": "boolean"},
-        **{name: TIME for name in ("created_at", "planned_at", "finished_at")},
+        **dict.fromkeys(("created_at", "planned_at", "finished_at"), TIME),
         "deliveries": {
             "type": "object",
             "description": "Channel → state → how many.",

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from string import Formatter
-from typing import Any
+from typing import Any, NoReturn
 
 from atlvs.errors import Rejected
 from atlvs.events import NotificationType
@@ -136,7 +136,7 @@ def pieces_of(template: str) -> Pieces:
     return tuple((literal, name) for literal, name, _, _ in Formatter().parse(template))
 
 
-def _empty() -> str:
+def _empty() -> NoReturn:
     raise Rejected("twilio", "the text is empty.", code="empty", field="data")
 
 

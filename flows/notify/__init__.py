@@ -1,0 +1,5 @@
+"""Telling people: by hand, by the clock, and what became of it."""
+
+from flows.notify.draining import drain_told, notify_due, work
+
+__all__ = ["drain_told", "notify_due", "work"]

@@ -1,0 +1,214 @@
+"""Reading Twilio's log of messages and calls into the mirror, and deliveries forward by it.
+
+Lists are newest first by creation. They are not filtered by DateSent, which would leave out all that
+is not sent yet; the tokens of their pages stay where they are while new messages come. What a
+transaction stores and where the next page begins are saved together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from atlvs.checkpoints import checkpoint
+from atlvs.db import bulk, consents, deliveries, syncs
+from atlvs.db import twilio as mirror
+from atlvs.db.engine import Transaction, database
+from atlvs.db.syncs import Sync
+from atlvs.db.twilio import MESSAGES
+from atlvs.errors import Rejected, Unavailable
+from atlvs.records import Counts, Outcome, Word
+from blocks.twilio import Twilio
+from blocks.twilio_webhooks import moment
+from tasks.policy import retriable, retrying
+from tasks.twilio.changes import CHANNELS
+from tasks.twilio.fates import outcome_of, word_of
+from tasks.twilio.looking import LISTS
+from tasks.twilio.rows import INBOUND, number_in, rows_from
+
+Json = dict[str, Any]
+PAGE = 1000
+CHUNK = 2000  # rows of one transaction at least
+OVERLAP = timedelta(hours=11)  # Twilio goes on trying for ten hours
+STALE = timedelta(days=3)  # carriers go on for so long; what has not ended by then never will
+MOST_STALE = 500
+LAST = "last"  # where nothing follows
+TOKEN_GONE = "21481"  # noqa: S105  # an error's number
+
+
+@dataclass
+class Place:
+    """Where a reading is: the next page, and what was seen of the second that it may begin within."""
+
+    next: str = ""
+    high: int | None = None  # all that is newer, or of this second and in `seen`, was read
+    seen: list[str] = field(default_factory=list[str])
+
+
+@dataclass
+class Reading:
+    """One kind read from the newest on, as far as `until` or to the end."""
+
+    connection: Twilio
+    kind: str
+    sync: Sync | None = None  # a complete reading; None for one of what is new
+    until: datetime | None = None
+    keeps: bool = True
+    counts: Counts = field(default_factory=Counts)
+    place: Place = field(default_factory=Place)
+    newest: datetime | None = None
+
+    @property
+    def stream(self) -> str:
+        """The name of its cursor."""
+        return f"{'full' if self.sync else 'new'}:{self.kind}"
+
+    async def run(self) -> Counts:
+        """Read page by page; store some of them at a time."""
+        chunk: list[Json] = []
+        asked_at = await database().now()
+        while self.place.next != LAST:
+            chunk += await self._page()
+            checkpoint("twilio.page")
+            if len(chunk) >= CHUNK or self.place.next == LAST:
+                await self._save(chunk, asked_at)
+                chunk, asked_at = [], await database().now()
+        return self.counts
+
+    async def _page(self) -> list[Json]:
+        path, name = LISTS[self.kind]
+        whole = self.connection.path(path)
+        query = () if self.place.next else {"PageSize": str(PAGE)}
+        page = await retrying()(self.connection.get, self.place.next or whole, query)
+        things = page.get(name)
+        if not isinstance(things, list):
+            raise Unavailable("twilio", f"the answer to {whole} is not a list.")
+        self.counts.read += len(things)
+        self.place.next = page.get("next_page_uri") or LAST
+        times = [at for one in things if (at := moment(one.get("date_created")))]
+        self.newest = max([*times, *([self.newest] if self.newest else [])], default=None)
+        if self.until and times and min(times) < self.until:
+            self.place.next = LAST
+        return things
+
+    async def _save(self, things: Sequence[Json], asked_at: datetime) -> None:
+        whose = self.connection.connection
+        checkpoint("twilio.before-save")
+        async with database().org(whose.org_id, source="twilio") as tx:
+            self.counts += await store(tx, self.connection, self.kind, things, asked_at)
+            if self.sync is not None:
+                await self._compare(tx, self.sync, things)
+            if self.keeps:
+                await self._move(tx)
+            else:
+                await tx.rollback()
+            checkpoint("twilio.in-save")
+        checkpoint("twilio.after-save")
+
+    async def _compare(self, tx: Transaction, sync: Sync, things: Sequence[Json]) -> None:
+        """Note stored records of the time between this chunk's ends that Twilio no longer has.
+
+        Its oldest second may go on in the next chunk; what is older than all, Twilio may only have
+        forgotten.
+        """
+        dated = [
+            (int(at.timestamp()), one["sid"])
+            for one in things
+            if (at := moment(one.get("date_created")))
+        ]
+        if not dated:
+            return
+        low = min(second for second, _ in dated) + 1
+        high = self.place.high or int(sync.started_at.timestamp()) + 60
+        seen = [*self.place.seen, *(sid for _, sid in dated)]
+        if low < high:
+            since, until = (datetime.fromtimestamp(second, UTC) for second in (low, high))
+            await mirror.note_missing(tx, sync, self.kind, since, until, seen)
+        self.place.high = min(low, high)
+        self.place.seen = [sid for second, sid in dated if second < low]
+        if low >= high:  # the whole chunk is of one second
+            self.place.seen = seen
+
+    async def _move(self, tx: Transaction) -> None:
+        whose = self.connection.connection
+        if self.sync is not None:
+            position = {"sync": str(self.sync.id), **vars(self.place)}
+            await syncs.move_cursor(tx, whose, self.stream, position)
+            done = self.place.next == LAST
+            await syncs.save_progress(tx, self.sync, self.kind, [], self.counts, complete=done)
+        elif self.place.next == LAST and self.newest:
+            await syncs.move_cursor(tx, whose, self.stream, {"created": self.newest.isoformat()})
+
+
+async def store(
+    tx: Transaction, connection: Twilio, kind: str, things: Sequence[Json], asked_at: datetime
+) -> Counts:
+    """Rows of the mirror, and what they tell of deliveries and numbers."""
+    whose = connection.connection
+    bound = await deliveries.by_provider_id(tx, whose.id, [one["sid"] for one in things])
+    counts = await bulk.upsert(tx, whose, MESSAGES, rows_from(kind, things, asked_at, bound))
+    counts.read = 0  # counted when read
+    outcomes, words = told_by(kind, things, bound)
+    await deliveries.advance(tx, outcomes)
+    await consents.record(tx, whose.org_id, words)
+    return counts
+
+
+def told_by(kind: str, things: Sequence[Json], bound: Any) -> tuple[list[Outcome], list[Word]]:
+    """How deliveries stand, and what errors say of numbers."""
+    outcomes: list[Outcome] = []
+    words: list[Word] = []
+    for one in things:
+        if one.get("direction") == INBOUND:
+            continue
+        sid, error = one["sid"], number_in(one.get("error_code"))
+        at = moment(one.get("date_updated"))
+        if sid in bound and (
+            known := outcome_of(bound[sid], sid, str(one.get("status")), error, at)
+        ):
+            outcomes.append(known)
+        if word := word_of(CHANNELS[kind], str(one.get("to") or ""), sid, error):
+            words.append(word)
+    return outcomes, words
+
+
+async def keep(connection: Twilio, kind: str, things: Sequence[Json], asked_at: datetime) -> None:
+    """Put what was just made or asked for into the mirror."""
+    async with database().org(connection.connection.org_id, source="twilio") as tx:
+        await store(tx, connection, kind, things, asked_at)
+
+
+@retriable("twilio.read_all", "read {kind}")
+async def read_all(connection: Twilio, sync: Sync, kind: str) -> Counts:
+    """Read one kind whole, or what an earlier try left of it."""
+    if sync.finished(kind):
+        return syncs.counts_of(sync, kind)
+    reading = Reading(connection, kind, sync, counts=syncs.counts_of(sync, kind))
+    left = await syncs.read_cursor(connection.connection, reading.stream)
+    if left and left.pop("sync") == str(sync.id):
+        reading.place = Place(**left)
+    try:
+        return await reading.run()
+    except Rejected as error:
+        if error.code != TOKEN_GONE:
+            raise
+        return await Reading(connection, kind, sync).run()  # the place that it stood at is gone
+
+
+@retriable("twilio.compare_all", "compare {kind}")
+async def compare_all(connection: Twilio, kind: str) -> Counts:
+    """Read one kind whole and tell what storing it would change."""
+    return await Reading(connection, kind, keeps=False).run()
+
+
+@retriable("twilio.read_new", "read new {kind}")
+async def read_new(
+    connection: Twilio, kind: str, since: datetime | None = None, dry_run: bool = False
+) -> Counts | None:
+    """Read what was made since the last time, and again what may have changed; None without a last time."""
+    position = await syncs.read_cursor(connection.connection, f"new:{kind}")
+    if since is None and position is None:
+        return None
+    begin = since or datetime.fromisoformat((position or {})["created"])
+    begin = begin.replace(tzinfo=begin.tzinfo or UTC) - OVERLAP
+    return await Reading(connection, kind, until=begin, keeps=not dry_run).run()
