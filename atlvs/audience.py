@@ -90,6 +90,7 @@ class RecordAttendees(_Kind):
 Audience = (
     Contacts | Attendees | Tagged | Everyone | SlackChannel | People | RecordField | RecordAttendees
 )
+RULES_ONLY = (RecordField, RecordAttendees)
 _adapter: TypeAdapter[Audience] = TypeAdapter(Annotated[Audience, Field(discriminator="kind")])
 
 

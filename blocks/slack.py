@@ -189,7 +189,9 @@ class Slack(Connector):
             answer = await self.wire.exchange(
                 "POST", url, headers={"Content-Type": JSON}, body=message, bucket=POST, paced=paced
             )
-        except IntegrationError as error:  # it and its cause may hold the address, which is a secret
+        except (
+            IntegrationError
+        ) as error:  # it and its cause may hold the address, which is a secret
             lost = isinstance(error, OutcomeUnknown)
             text = "no answer from the incoming webhook." if lost else error.message
             raise type(error)(

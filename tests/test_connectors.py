@@ -27,7 +27,7 @@ def test_every_connector_has_a_sample():
 def is_secret(field: str) -> bool:
     words = set(field.split("_"))
     secret = {"key", "keys", "secret", "secrets", "token", "tokens", "password"}
-    return bool(words & secret) and not words & {"publishable", "public", "id", "url"}
+    return bool(words & secret) and not words & {"publishable", "public", "id", "sid", "url"}
 
 
 class TestPrefectsOwnSuite(BlockStandardTestSuite):

@@ -58,6 +58,7 @@ class WebProcess:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         told = {"ATLVS_LISTEN_PORT": str(self.port), "PREFECT_API_URL": NOWHERE}
+        told["PUBLIC_BASE_URL"] = self.url
         self.process = subprocess.Popen(
             [sys.executable, "-m", "deployments.web"],
             cwd=ROOT,

@@ -44,6 +44,7 @@ class Habits:
     quiet_begins: time = time(21)
     quiet_ends: time = time(8)
     region: str = "US"
+    slack_known: bool = False  # whether Slack's users are mirrored: who is not there has none
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ async def habits(tx: Transaction) -> Habits:
     """The organization's settings, or the shipped ones."""
     cursor = await tx.execute(
         "select o.time_zone, s.approve_above_recipients, s.approve_above_cost_cents, s.quiet_begins, s.quiet_ends,"
-        " s.region from organizations as o left join integration_notification_settings as s on s.org_id = o.id"
+        " s.region, exists (select from slack_users) as slack_known from organizations as o left join integration_notification_settings as s on s.org_id = o.id"
         " where o.id = atlvs_org()"
     )
     row = await cursor.fetchone() or {}

@@ -40,7 +40,8 @@ class Asked:
         """Rejected, with the field, when it could not be sent as it is."""
         kind = notice_type(self.type)
         kind.check(self.data)
-        audiences.parsed(self.audience)
+        if isinstance(audiences.parsed(self.audience), audiences.RULES_ONLY):
+            raise _wrong("audience", "of this kind stands in rules, where there is a record.")
         if not 0 < len(self.key) <= 300:
             raise _wrong("key", "has 1 to 300 characters.")
         if self.mode not in ("all", "first"):

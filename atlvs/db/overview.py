@@ -16,7 +16,7 @@ class Standing:
     """How far a notification has come."""
 
     state: str
-    channels: tuple[str, ...]  # with something due, under way or in doubt
+    channels: list[str]  # with something due, under way or in doubt
     due: int  # may go now
     under_way: int  # with some sender
     doubtful: int  # their answer got lost, and the provider will be asked
@@ -90,7 +90,7 @@ async def standing(tx: Transaction, notification: UUID) -> Standing:
         raise Rejected(
             "notifications", f"there is no notification {notification}.", code="not_found"
         )
-    return Standing(**row | {"channels": tuple(sorted(row["channels"]))})
+    return Standing(**row)
 
 
 async def sample(tx: Transaction, notification: UUID, most: int = 20) -> list[dict[str, Any]]:

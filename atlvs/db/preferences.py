@@ -88,10 +88,7 @@ async def wish(tx: Transaction, person: Person, wishes: Mapping[Cell, Wish]) -> 
     if person.contact_id:
         await _write(tx, person, new)
         # Somebody comes back to what they had refused elsewhere, or before they were a contact.
-        back = {
-            cell: one for cell, one in new.items() if one.wanted and not before.wish(*cell).wanted
-        }
-        await _say_about(tx, person, back)
+        await _say_about(tx, person, {cell: new[cell] for cell in before.refused & set(new)})
     else:
         await _say_about(tx, person, new)
     return len(new)

@@ -98,6 +98,8 @@ async def _opened(
 
 async def _saved(tx: Transaction, person: Person, form: Mapping[str, str]) -> Page:
     wishes, quiet = _wishes(person, form), pages_quiet.entered(form)
+    if not wishes and "quiet" not in form:
+        raise Failure(400, "malformed", "None of the form's fields arrived.")
     if person.contact_id and "quiet" in form:
         if quiet.wrong:
             before = await preferences.read(tx, person)
@@ -135,7 +137,7 @@ def _wishes(person: Person, form: Mapping[str, str]) -> dict[Cell, Wish]:
     found: dict[Cell, Wish] = {}
     for cell in pages_words.cells(person):
         value = form.get(pages_words.field_of(cell))
-        if value in pages_words.OFTEN:
+        if value in pages_words.values_for(person, cell[1]):
             digest = value if value in ("hourly", "daily") else None
             found[cell] = Wish(value != "no", digest)
     return found

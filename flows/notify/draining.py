@@ -74,7 +74,7 @@ def tell(report: Report, told: Told) -> None:
     """What a drain did, in a report."""
     report.facts |= {"raised": sum(told.raised.values()), "planned": told.planned}
     report.facts |= {"held for a person": told.held} if told.held else {}
-    report.facts |= {state: number for state, number in sorted(told.sent.states.items())}
+    report.facts |= dict(sorted(told.sent.states.items()))
     report.facts |= {
         f"turned out {state}": number for state, number in sorted(told.settled.items())
     }

@@ -138,7 +138,8 @@ def _address(one: Candidate, channel: str, setting: Setting) -> Address:
     if channel in setting.closed:
         return Address(channel, None, "skipped", setting.closed[channel])
     if channel == Channel.SLACK:
-        found = one.slack or (one.email or "").strip().lower()
+        known = setting.habits.slack_known and one.contact_id
+        found = one.slack or ("" if known else (one.email or "").strip().lower())
         return (
             Address(channel, found) if found else Address(channel, None, "skipped", "no Slack user")
         )

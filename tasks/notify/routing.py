@@ -125,8 +125,8 @@ async def raise_due(
                 for rule in in_force:
                     if rule.event == event and rule.applies(row):
                         key = f"{rule.name}:{row['id']}:{subjects.iso(row[new])}"
-                        raised[rule.type] += await _once(tx, org_id, rule, subject, key)
-    return raised
+                        raised[str(rule.type)] += await _once(tx, org_id, rule, subject, key)
+    return +raised
 
 
 async def _found(

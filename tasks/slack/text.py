@@ -11,8 +11,8 @@ from urllib.parse import quote, urlsplit
 
 from atlvs.money import readable
 
-# Marks that turn the order of what follows: a name must not rearrange the text around it.
-TURNING = re.compile("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f]")
+# What turns the order of the text around it, controls, and halves of characters.
+TURNING = re.compile("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 LONGEST_URL = 3000
 
@@ -44,7 +44,7 @@ def escaped(text: str, most: int) -> str:
 
 def address(value: Any) -> str | None:
     """A link that can be opened, with nothing in it that ends a link; None when it is none."""
-    text = str(value or "").strip()
+    text = TURNING.sub("", str(value or "")).strip()
     try:
         parts = urlsplit(text)
     except ValueError:

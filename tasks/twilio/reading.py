@@ -5,6 +5,7 @@ is not sent yet; the tokens of their pages stay where they are while new message
 transaction stores and where the next page begins are saved together.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,8 @@ from atlvs.checkpoints import checkpoint
 from atlvs.db import bulk, consents, deliveries, syncs
 from atlvs.db import twilio as mirror
 from atlvs.db.engine import Transaction, database
-from atlvs.db.syncs import Sync
-from atlvs.db.twilio import MESSAGES
+from atlvs.db.syncs import MOST_MISSING, Sync
+from atlvs.db.twilio import KINDS, MESSAGES
 from atlvs.errors import Rejected, Unavailable
 from atlvs.records import Counts, Outcome, Word
 from blocks.twilio import Twilio
@@ -34,6 +35,9 @@ STALE = timedelta(days=3)  # carriers go on for so long; what has not ended by t
 MOST_STALE = 500
 LAST = "last"  # where nothing follows
 TOKEN_GONE = "21481"  # noqa: S105  # an error's number
+NOT_FOUND = "20404"
+FEW = 10  # so many may always vanish
+EVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -54,6 +58,7 @@ class Reading:
     sync: Sync | None = None  # a complete reading; None for one of what is new
     until: datetime | None = None
     keeps: bool = True
+    moves: bool = True  # whether the next reading may begin where this one began
     counts: Counts = field(default_factory=Counts)
     place: Place = field(default_factory=Place)
     newest: datetime | None = None
@@ -85,7 +90,7 @@ class Reading:
             raise Unavailable("twilio", f"the answer to {whole} is not a list.")
         self.counts.read += len(things)
         self.place.next = page.get("next_page_uri") or LAST
-        times = [at for one in things if (at := moment(one.get("date_created")))]
+        times = [at for one in things if (at := made_at(one))]
         self.newest = max([*times, *([self.newest] if self.newest else [])], default=None)
         if self.until and times and min(times) < self.until:
             self.place.next = LAST
@@ -136,8 +141,13 @@ class Reading:
             await syncs.move_cursor(tx, whose, self.stream, position)
             done = self.place.next == LAST
             await syncs.save_progress(tx, self.sync, self.kind, [], self.counts, complete=done)
-        elif self.place.next == LAST and self.newest:
+        elif self.place.next == LAST and self.newest and self.moves:
             await syncs.move_cursor(tx, whose, self.stream, {"created": self.newest.isoformat()})
+
+
+def made_at(one: Json) -> datetime | None:
+    """When Twilio made it."""
+    return moment(one.get("date_created"))
 
 
 async def store(
@@ -209,6 +219,63 @@ async def read_new(
     position = await syncs.read_cursor(connection.connection, f"new:{kind}")
     if since is None and position is None:
         return None
-    begin = since or datetime.fromisoformat((position or {})["created"])
-    begin = begin.replace(tzinfo=begin.tzinfo or UTC) - OVERLAP
-    return await Reading(connection, kind, until=begin, keeps=not dry_run).run()
+    last = datetime.fromisoformat(position["created"]) if position else None
+    begin = since.replace(tzinfo=since.tzinfo or UTC) if since else last or EVER
+    joins = last is not None and begin <= last
+    reading = Reading(connection, kind, until=begin - OVERLAP, keeps=not dry_run, moves=joins)
+    return await reading.run()
+
+
+async def start_new(connection: Twilio, kind: str, at: datetime) -> None:
+    """Let readings of what is new begin where a complete one began."""
+    whose = connection.connection
+    if await syncs.read_cursor(whose, f"new:{kind}") is None:
+        async with database().org(whose.org_id) as tx:
+            await syncs.move_cursor(tx, whose, f"new:{kind}", {"created": at.isoformat()})
+
+
+async def settle_vanished(sync: Sync, kind: str, allow_deletes: bool) -> tuple[Counts, str]:
+    """Tombstones for what a complete reading did not find; too many at once wait for a person."""
+    gone, _ = await syncs.missing(sync, kind, MESSAGES)
+    if not gone:
+        return Counts(), ""
+    async with database().org(sync.connection.org_id) as tx:
+        stored = await mirror.stored(tx, sync.connection.id, kind)
+    if len(gone) > max(FEW, MOST_MISSING * stored) and not allow_deletes:
+        counts = Counts()
+        counts.skip("vanished, held", len(gone))
+        return counts, (
+            f"{len(gone):,} of {stored:,} {kind} records are no longer at Twilio. Nothing was deleted. "
+            "If that is right, run the full sync again with allow_deletes."
+        )
+    return Counts(deleted=await syncs.delete_missing(sync, kind, MESSAGES, gone)), ""
+
+
+@retriable("twilio.settle_stale")
+async def settle_stale(connection: Twilio, hours: float, dry_run: bool = False) -> Counts:
+    """Ask for messages and calls that were sent so long ago and of whose end nobody told."""
+    whose, asked_at = connection.connection, await database().now()
+    async with database().org(whose.org_id) as tx:
+        open_ones = await mirror.unfinished(tx, whose.id, timedelta(hours=hours), STALE, MOST_STALE)
+    counts = Counts(read=len(open_ones))
+    found = await asyncio.gather(*(_found(connection, one) for one in open_ones))
+    for kind in LISTS:
+        things = [one for which, one in found if which == kind and one]
+        async with database().org(whose.org_id, source="twilio") as tx:
+            counts += await store(tx, connection, kind, things, asked_at)
+            if dry_run:
+                await tx.rollback()
+    if gone := sum(one is None for _, one in found):
+        counts.skip("no longer at Twilio", gone)
+    return counts
+
+
+async def _found(connection: Twilio, delivery: Json) -> tuple[str, Json | None]:
+    kind = KINDS[delivery["channel"]]
+    path = LISTS[kind][0].replace(".json", f"/{delivery['provider_id']}.json")
+    try:
+        return kind, await retrying()(connection.get, connection.path(path))
+    except Rejected as error:
+        if error.code != NOT_FOUND:
+            raise
+        return kind, None

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+from prefect import Task
 from pydantic import Field
 
 from atlvs.db import consents

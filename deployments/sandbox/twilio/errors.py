@@ -38,6 +38,7 @@ MESSAGES = {
     21408: "Permission to send an SMS has not been enabled for the region indicated by the 'To' "
     "number: {value}",
     21481: "Invalid PageToken {value}",
+    21502: "Invalid URL {value}",
     21602: "Message body is required.",
     21603: "A 'From' or 'MessagingServiceSid' parameter is required to send a message.",
     21604: "A 'To' phone number is required.",

@@ -133,10 +133,17 @@ def list_numbers(ask: Ask) -> Result:
 
 
 def fetch_number(ask: Ask) -> Result:
-    for each in _numbers(list(ask.account.senders.values())):
-        if each.sid == ask.sid:
-            return 200, each.shown(ask.account.sid)
-    raise not_found(ask.path)
+    return 200, _number(ask).shown(ask.account.sid)
+
+
+def update_number(ask: Ask) -> Result:
+    """Where messages and calls that come in are told of; an empty address takes it away."""
+    number = _number(ask)
+    for name, field in (("SmsUrl", "sms_url"), ("VoiceUrl", "voice_url")):
+        if name in ask.form.values:
+            setattr(number, field, ask.form.url(name, 21502) or "")
+    number.friendly_name = ask.form.get("FriendlyName", number.friendly_name)
+    return 200, number.shown(ask.account.sid)
 
 
 def list_services(ask: Ask) -> Result:
@@ -154,6 +161,15 @@ def list_services(ask: Ask) -> Result:
 
 def fetch_service(ask: Ask) -> Result:
     return 200, _service(ask).shown(ask.account.sid, ask.base)
+
+
+def update_service(ask: Ask) -> Result:
+    service = _service(ask)
+    if "InboundRequestUrl" in ask.form.values:
+        service.inbound_request_url = ask.form.url("InboundRequestUrl", 21502)
+    if "UseInboundWebhookOnNumber" in ask.form.values:
+        service.use_inbound_webhook_on_number = ask.form.flag("UseInboundWebhookOnNumber")
+    return 200, service.shown(ask.account.sid, ask.base)
 
 
 def list_pool(ask: Ask) -> Result:
@@ -185,6 +201,13 @@ def _message(ask: Ask) -> Message:
     return found
 
 
+def _number(ask: Ask) -> Sender:
+    for each in _numbers(list(ask.account.senders.values())):
+        if each.sid == ask.sid:
+            return each
+    raise not_found(ask.path)
+
+
 def _call(ask: Ask) -> Call:
     found = ask.account.calls.get(ask.sid)
     if found is None:
@@ -214,9 +237,12 @@ ROUTES: list[tuple[str, dict[str, Operation]]] = [
         {"GET": fetch_call, "POST": update_call, "DELETE": delete_call},
     ),
     (rf"{ACCOUNT}/IncomingPhoneNumbers", {"GET": list_numbers}),
-    (rf"{ACCOUNT}/IncomingPhoneNumbers/(?P<sid>PN[0-9a-fA-F]{{32}})", {"GET": fetch_number}),
+    (
+        rf"{ACCOUNT}/IncomingPhoneNumbers/(?P<sid>PN[0-9a-fA-F]{{32}})",
+        {"GET": fetch_number, "POST": update_number},
+    ),
     (r"/v1/Services", {"GET": list_services}),
-    (r"/v1/Services/(?P<sid>MG[0-9a-fA-F]{32})", {"GET": fetch_service}),
+    (r"/v1/Services/(?P<sid>MG[0-9a-fA-F]{32})", {"GET": fetch_service, "POST": update_service}),
     (r"/v1/Services/(?P<sid>MG[0-9a-fA-F]{32})/PhoneNumbers", {"GET": list_pool}),
 ]
 COMPILED = [
