@@ -1,50 +1,27 @@
 """SendGrid: the key, what it may do, calls over our wire, and webhook signatures.
 
 https://www.twilio.com/docs/sendgrid/api-reference · The SDK's own HTTP is not used: it has no timeout,
-and prints the key when it debugs.
-https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features
-"""
+and prints the key when it debugs."""
 
-import binascii
-import hashlib
-import re
-from base64 import b64decode
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
-from time import time
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import orjson
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pydantic import Field, HttpUrl, SecretStr
 
 from atlvs.db import connections
-from atlvs.errors import IntegrationError, OutcomeUnknown, Rejected, Unauthorized, Unavailable
+from atlvs.errors import IntegrationError, OutcomeUnknown, Unauthorized, Unavailable
 from atlvs.events import Category, EmailTemplate
 from atlvs.records import Check, Finding, ProviderEvent
 from blocks.base import Connector
-from blocks.wire import LONGEST_PAUSE, Answer
+from blocks.sendgrid_answers import ADDRESS, masked, mend_for, refusal
+from blocks.sendgrid_events import SIGNATURE, TIMESTAMP, events_from, is_signed
+from blocks.wire import Answer
 
 SEND, API = "send", "api"
 MAIL = "/v3/mail/send"
 WEBHOOKS = "/v3/user/webhooks/event/settings"
-SIGNATURE = "x-twilio-email-event-webhook-signature"
-TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
-# Refused deliveries are sent again for a day. A replay is harmless: events are stored once by their id.
-OLDEST, FARTHEST = 25 * 3600, 300
-FOREVER = 253_402_300_800  # the year 10000, where datetime ends
-ADDRESS = re.compile(r"[^\s<>\[\](),;:'\"]+(?:@|%40)[^\s<>\[\](),;:'\"]+")
-# What an event is kept with: no IP address, no user agent, no link that somebody clicked.
-KEPT = {
-    *("event", "email", "timestamp", "sg_message_id", "reason", "response", "status", "type"),
-    *("asm_group_id", "attempt", "bounce_classification", "sg_machine_open"),
-    *("atlvs_delivery", "atlvs_call", "atlvs_org", "atlvs_request"),
-}
 # Event types that we want to be told; all but "account" as flags of the event webhook.
 TOLD = (
     *("processed", "delivered", "deferred", "bounce", "dropped", "open", "click"),
@@ -299,152 +276,3 @@ def lacking(scopes: set[str]) -> list[Finding]:
     ]
     mend = "Give the key this right: https://app.sendgrid.com/settings/api_keys"
     return [Finding(False, f"May not {does} ({right}).", mend) for right, does in missing]
-
-
-def accepted(answer: Answer) -> str:
-    """The id of a request to send that was taken; raises what it was refused with."""
-    if answer.status == 202:
-        return answer.headers.get("X-Message-Id") or ""
-    if answer.status < 300:
-        raise OutcomeUnknown("sendgrid", "the answer is not SendGrid's.", code="no_answer")
-    raise refusal(answer, reading=False)
-
-
-def refusal(answer: Answer, *, reading: bool) -> IntegrationError:
-    """An error answer, by what to do next. What a proxy says does not tell what SendGrid did."""
-    status, errors = answer.status, errors_in(answer)
-    first = errors[0] if errors else {}
-    text = masked(str(first.get("message") or f"answered {status}."))[:500]
-    facts: dict[str, Any] = {"field": first.get("field"), "code": CODES.get(status)}
-    if status in (401, 403):
-        if "credits" in text.lower():
-            facts["code"] = "credits_used_up"
-        return Unauthorized("sendgrid", text, **facts)
-    if status in (429, 503):
-        return Unavailable("sendgrid", text, retry_after=wait_told(answer), **facts)
-    if status >= 500 or status < 400 or not errors:
-        kind = Unavailable if reading else OutcomeUnknown
-        return kind("sendgrid", text, **facts | {"code": "no_answer"})
-    return Rejected("sendgrid", text, **facts)
-
-
-CODES = {
-    400: "invalid",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not_found",
-    413: "too_large",
-    429: "rate_limited",
-}
-
-
-def errors_in(answer: Answer) -> list[dict[str, Any]]:
-    """What SendGrid says is wrong; empty when the answer is not in its envelope."""
-    try:
-        parsed = orjson.loads(answer.body)
-        errors = parsed.get("errors") or ([parsed] if "message" in parsed else [])
-        return [one for one in errors if isinstance(one, dict)]
-    except (orjson.JSONDecodeError, AttributeError, TypeError):
-        return []
-
-
-def wait_told(answer: Answer) -> float | None:
-    """Seconds until the window of the limit ends. SendGrid tells when that is, not how long."""
-    reset = answer.headers.get("X-RateLimit-Reset") or ""
-    if not re.fullmatch(r"[0-9]{1,12}", reset):
-        return None
-    return min(max(0.1, int(reset) - time()), LONGEST_PAUSE)
-
-
-def masked(text: str) -> str:
-    """Text without e-mail addresses, which SendGrid repeats in what it says."""
-    return ADDRESS.sub("(address)", text)
-
-
-def mend_for(error: IntegrationError) -> str:
-    """What a person does about it."""
-    match error:
-        case Unauthorized() if error.code == "credits_used_up":
-            return "Buy more credits, or wait for the next month: https://app.sendgrid.com/account/billing"
-        case Unauthorized():
-            return (
-                "Give the key the right at https://app.sendgrid.com/settings/api_keys, or set "
-                "SENDGRID_API_KEY to another key."
-            )
-        case Rejected() if error.code in ("account_taken", "account_differs"):
-            return "Use another connection name."
-        case Unavailable():
-            return "Try again later; https://status.sendgrid.com tells more."
-        case _:
-            return "See the message."
-
-
-@lru_cache(maxsize=64)
-def public_key(text: str) -> ec.EllipticCurvePublicKey | None:
-    """A verification key as SendGrid shows it: base64 of its DER form; None when it is none."""
-    try:
-        loaded = load_der_public_key(b64decode(text, validate=True))
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None
-    return loaded if isinstance(loaded, ec.EllipticCurvePublicKey) else None
-
-
-def is_signed(body: bytes, signature: str, at: str, keys: list[str]) -> bool:
-    """Whether any key signed exactly these bytes, at a time that may be."""
-    if not re.fullmatch(r"[0-9]{1,12}", at) or not -FARTHEST <= time() - int(at) <= OLDEST:
-        return False
-    try:
-        given = b64decode(signature, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return any(_fits(key, given, at.encode() + body) for key in map(public_key, keys) if key)
-
-
-def _fits(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
-    try:
-        key.verify(signature, signed, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        return False
-    return True
-
-
-def events_from(body: bytes) -> list[ProviderEvent]:
-    """The events of a batch; Rejected when it is none."""
-    try:
-        listed = orjson.loads(body)
-        if isinstance(listed, list):
-            return [event_from(one) for one in listed]
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        pass
-    raise Rejected("sendgrid", "the body is not a batch of events.", code="malformed")
-
-
-def event_from(event: dict[str, Any]) -> ProviderEvent:
-    """One event as a hint, in the lane of its message. SendGrid tells many of them twice."""
-    kind, at = event["event"], event.get("timestamp")
-    if not isinstance(kind, str) or not kind:
-        raise TypeError("an event has a name")
-    payload = {name: value for name, value in event.items() if name in KEPT and is_plain(value)} | {
-        "event": kind
-    }
-    known = event.get("sg_event_id")
-    email = payload.get("email")
-    lane = payload.get("atlvs_delivery") or payload.get("atlvs_request") or email or "account"
-    timed = type(at) is int and 0 <= at < FOREVER
-    return ProviderEvent(
-        id=known[:200] if isinstance(known, str) and known else digest(event),
-        type=kind[:100],
-        lane=str(lane).lower()[:320],
-        payload=payload,
-        occurred_at=datetime.fromtimestamp(at, UTC) if timed else None,
-    )
-
-
-def is_plain(value: Any) -> bool:
-    """Whether a field of an event is what such fields are: a text or a number."""
-    return isinstance(value, str | int | float)
-
-
-def digest(event: dict[str, Any]) -> str:
-    """An id for an event that has none: the same for the same event."""
-    return hashlib.sha256(orjson.dumps(event, option=orjson.OPT_SORT_KEYS)).hexdigest()

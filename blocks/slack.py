@@ -76,7 +76,7 @@ class Slack(Connector):
         None, description="Id of the channel for notifications that have no channel of their own."
     )
     channels: dict[str, str] = Field(
-        default_factory=dict, description="Notification type → id of the channel that gets it."
+        {}, description="Notification type → id of the channel that gets it."
     )
     incoming_webhook_url: SecretStr | None = Field(
         None,
@@ -258,7 +258,7 @@ class Slack(Connector):
         """Where a person installs the app. `state` comes back with the code."""
         asked = {
             "client_id": self._client()[0],
-            "scope": ",".join(SCOPES),
+            "scope": ",".join([*SCOPES, "incoming-webhook"]),  # its page asks for a default channel
             "redirect_uri": redirect_uri(),
             "state": state,
         }

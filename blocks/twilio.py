@@ -197,6 +197,8 @@ class Twilio(Connector):
         return parsed(answer, reading=method == "GET")
 
     async def _account(self) -> Finding:
+        if not self._tokens():
+            return await self._account_by_key()
         try:
             account = await self.get(self.path(".json"), by_token=True)
             sid, status, kind = (str(account.get(name)) for name in ("sid", "status", "type"))
@@ -210,6 +212,15 @@ class Twilio(Connector):
             trial = "It is a trial: only verified numbers get messages, with a preface of Twilio's."
             return Finding(True, f"Account {sid} is active. {trial}", "Upgrade it in the console.")
         return Finding(True, f"Account {sid} is active.")
+
+    async def _account_by_key(self) -> Finding:
+        """Standard API keys may do all that we need, and not see the account itself."""
+        try:
+            await self.get(self.path("/IncomingPhoneNumbers.json"), {"PageSize": "1"})
+            await connections.bind(self.connection, self.account_sid, True)
+        except IntegrationError as error:
+            return Finding(False, f"The account does not answer: {error.message}", mend_for(error))
+        return Finding(True, f"The API key works for account {self.account_sid}.")
 
     async def _number(self) -> list[Finding]:
         if not self.phone_number:

@@ -18,6 +18,7 @@ from prefect.logging.handlers import APILogHandler
 
 from atlvs.db import embedded
 from atlvs.settings import Settings, set_variables, settings
+from blocks import CONNECTORS
 from blocks.base import resources
 from deployments.commands.around import stop_unused
 from deployments.commands.output import console, hush_prefect
@@ -33,6 +34,7 @@ def run_demo(*, stay: bool = False, keep: bool = False) -> None:
     home = settings().data_dir.expanduser().resolve() / "demo"
     # Whatever the environment names is somebody's real database, account or server.
     names = {str(field.alias) for field in Settings.model_fields.values()} - {"ATLVS_LISTEN_PORT"}
+    names |= {name for kind in CONNECTORS.values() for name in kind.environment.values()}
     set_variables(**dict.fromkeys(names, ""))
     set_variables(ATLVS_DATA_DIR=str(home))
     try:

@@ -122,12 +122,13 @@ class Drainer:
             async with asyncio.timeout(WINDOW + RECORDING):
                 await self.job.flow()
         except Exception as error:  # noqa: BLE001  # recording must not stop the work
-            log.warning("A drain of %s was not recorded in Prefect: %s", self.job.name, type(error).__name__)
+            log.warning(
+                "A drain of %s was not recorded in Prefect: %s", self.job.name, type(error).__name__
+            )
             self._untold = untold + self._untold
             self._closed_until = monotonic() + BREAK
         finally:
             self.job.work.reset(token)
-
 
     async def _together(self, under_way: asyncio.Future[Any], untold: list[Any]) -> Any:
         total = self.job.nothing()

@@ -16,7 +16,9 @@ from blocks.base import DEFAULT
 from blocks.stripe import Stripe
 from blocks.wire import session
 from deployments.commands.output import console, table
+from deployments.sandbox_control import SandboxControl
 from deployments.supervise import Product
+from deployments.telling import Telling
 from flows.stripe import full_sync, incremental_sync
 from tasks.connections import keep_fields
 
@@ -47,7 +49,7 @@ class Story:
     """What the demo does, step by step."""
 
     def __init__(self, sandbox: str, product: Product, *, other_demos: bool = False) -> None:
-        self.sandbox, self.product = sandbox, product
+        self.control, self.product = SandboxControl(sandbox), product
         self.other_demos = other_demos
         self.others: dict[str, int] = {}  # records of former sandboxes, which Stripe never deletes
         self.org_id = UUID(int=0)
@@ -59,7 +61,12 @@ class Story:
         self.key, _ = await api_keys.create(self.org_id, "demo", ("services",))
         await self._first_sync()
         await self._changes_without_webhooks()
+        step("Connecting Slack, SendGrid and Twilio, so that people hear of it")
+        telling = Telling(self.control, self.org_id)
+        await telling.connect()
         await self._webhooks()
+        step("A reminder to the guests of an event: tried first, then asked for twice, sent once")
+        await telling.tell()
         step("Reading everything once more: what is known stays untouched")
         report("Full sync", await full_sync())
         await self._compare()
@@ -71,9 +78,9 @@ class Story:
             await keep_fields(stripe, Stripe.from_environment())
 
     async def _first_sync(self) -> None:
-        seeded = await self._control("stripe/seed", {"key": KEY, **SEED})
+        seeded = await self.control.post("stripe/seed", {"key": KEY, **SEED})
         step(f"Stripe's sandbox has {sum(seeded.values()):,} objects; reading all of them")
-        await self._control("limits", {"provider": "stripe", "reads": 100, "writes": 100})
+        await self.control.post("limits", {"provider": "stripe", "reads": 100, "writes": 100})
         report("Full sync", await full_sync())
         if self.other_demos:
             sides = await self._both_sides()
@@ -81,7 +88,7 @@ class Story:
 
     async def _changes_without_webhooks(self) -> None:
         step("Changing things in Stripe while no webhook arrives; reading what changed")
-        await self._control("webhooks", {"paused": True})
+        await self.control.post("webhooks", {"paused": True})
         customers = (await self._dump("customer"))[:40]
         for customer in customers[:30]:
             changes = {"name": f"{customer['name']} (new)"}
@@ -95,11 +102,11 @@ class Story:
             "A registration, an invoice, a subscription; then the nine webhooks, twice and shuffled"
         )
         await self._trade()
-        sent = await self._control(
+        sent = await self.control.post(
             "webhooks/flush", {"types": list(NINE), "duplicate": 1, "shuffle": True}
         )
-        await self._control("webhooks", {"paused": False})
-        await self._control("webhooks/flush", {})
+        await self.control.post("webhooks", {"paused": False})
+        await self.control.post("webhooks/flush", {})
         await self._drained()
         _check_deliveries(sent)
         async with database().org(self.org_id) as tx:
@@ -156,7 +163,7 @@ class Story:
             },
         )
         # the customer's browser confirms, and shows a refused card itself
-        await self._control(
+        await self.control.post(
             "stripe/act",
             {"key": KEY, "action": "confirm_payment", "id": intent["id"], "payment_method": method},
             refused_is_fine=True,
@@ -220,19 +227,10 @@ class Story:
 
     async def _act(self, action: str, identifier: str, **given: Any) -> Json:
         wanted = {"key": KEY, "action": action, "id": identifier, **given}
-        return await self._control("stripe/act", wanted)
-
-    async def _control(self, path: str, given: Json, *, refused_is_fine: bool = False) -> Any:
-        async with session().post(f"{self.sandbox}/_sandbox/{path}", json=given) as answer:
-            if answer.status != 200 and not refused_is_fine:
-                raise Unavailable("sandbox", f"{path}: {(await answer.text())[:300]}")
-            return await answer.json()
+        return await self.control.post("stripe/act", wanted)
 
     async def _dump(self, kind: str) -> list[Json]:
-        async with session().get(
-            f"{self.sandbox}/_sandbox/stripe/dump", params={"key": KEY, "type": kind}
-        ) as answer:
-            return await answer.json()
+        return await self.control.get("stripe/dump", key=KEY, type=kind)
 
     async def _call(self, method: str, given: Json) -> Json:
         """Through the service door, as the platform's web application does."""

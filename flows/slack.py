@@ -75,10 +75,11 @@ async def incremental_sync(
 async def read_workspace(
     slack: Slack, report: Report, kind: str, only: list[Kind], deletes: str, dry_run: bool
 ) -> None:
-    """A complete reading; what an interrupted one finished is not read again."""
-    await learn_workspace(slack)
+    """A complete reading. An interrupted one begins anew: what is stored already is not written again."""
     if not slack.has_bot:
+        report.notes.append("There is no bot token: nothing can be read.")
         return
+    await learn_workspace(slack)
     sync = None if dry_run else await syncs.begin(slack.connection, kind)
     if sync is None:
         report.notes.append("A dry run: nothing was stored.")

@@ -12,7 +12,11 @@ from urllib.parse import parse_qsl, urlencode
 from uuid import uuid4
 
 import orjson
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sandbox_client import Sandbox
+from sendgrid_client import Post
 from twilio_client import NUMBER, TwilioAccount
 
 from atlvs.records import Connection
@@ -41,6 +45,12 @@ def signed_by_stripe(body: bytes, url: str) -> dict[str, str]:
     return {"stripe-signature": f"t={at},v1={digest}"}
 
 
+def signed_by_slack(body: bytes, url: str) -> dict[str, str]:
+    at = str(int(time()))
+    made = hmac.digest(b"marked", b"v0:%b:%b" % (at.encode(), body), "sha256").hex()
+    return {"x-slack-request-timestamp": at, "x-slack-signature": f"v0={made}"}
+
+
 def signed_by_twilio(body: bytes, url: str) -> dict[str, str]:
     fields = set(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
     signed = url + "".join(name + value for name, value in sorted(fields))
@@ -53,8 +63,74 @@ def account_of_twilio(sandbox: Sandbox) -> dict[str, Any]:
     return {"account_sid": account.sid, "auth_tokens": account.token, "phone_number": NUMBER}
 
 
+def private_key_of_sendgrid(number: int) -> ec.EllipticCurvePrivateKey:
+    return ec.derive_private_key(number, ec.SECP256R1())
+
+
+def key_of_sendgrid(number: int) -> str:
+    public = private_key_of_sendgrid(number).public_key()
+    return b64encode(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+
+
+def signed_by_sendgrid(body: bytes, url: str) -> dict[str, str]:
+    at = str(int(time()))
+    made = private_key_of_sendgrid(2).sign(at.encode() + body, ec.ECDSA(hashes.SHA256()))
+    return {
+        "x-twilio-email-event-webhook-signature": b64encode(made).decode(),
+        "x-twilio-email-event-webhook-timestamp": at,
+    }
+
+
 ADDRESS = "https://atlvs.test/api/webhooks/any/default?a=%20b"  # where webhooks come to
 SAMPLES: dict[str, Sample] = {
+    "sendgrid": Sample(
+        fields={
+            "api_key": "SG.marked",
+            "from_email": "noreply@example.com",
+            "from_name": "ATLVS Platform",
+            "webhook_public_key": f"{key_of_sendgrid(1)},{key_of_sendgrid(2)}",
+        },
+        base="api_base",
+        event={
+            "email": "ada@example.com",
+            "event": "delivered",
+            "sg_event_id": "ZGVsaXZlcmVkLTA",
+            "sg_message_id": "LRzXl_NHStOGhQ4kofSm_A.recvd-1.0",
+            "timestamp": 1_790_000_000,
+            "atlvs_delivery": "00000000-0000-4000-8000-000000000001",
+        },
+        signed=signed_by_sendgrid,
+        unsigned={
+            "x-twilio-email-event-webhook-signature": "MAYCAQECAQE=",
+            "x-twilio-email-event-webhook-timestamp": str(int(time())),
+        },
+        encoded=lambda event: orjson.dumps([event]) + b"\r\n",
+        account=lambda sandbox: {"api_key": Post(sandbox.url).key},
+    ),
+    "slack": Sample(
+        fields={
+            "bot_token": "xoxb-marked",
+            "signing_secrets": "marked,marked_older",
+            "app_id": "A0000000001",
+            "client_id": "1.2",
+            "client_secret": "client_marked",
+        },
+        base="api_base",
+        event={
+            "type": "event_callback",
+            "team_id": "T0000000001",
+            "api_app_id": "A0000000001",
+            "event_id": "Ev0000000001",
+            "event_time": 1_790_000_000,
+            "event": {"type": "user_change", "user": {"id": "U0000000001", "deleted": True}},
+        },
+        signed=signed_by_slack,
+        unsigned={
+            "x-slack-request-timestamp": str(int(time())),
+            "x-slack-signature": f"v0={'0' * 64}",
+        },
+        account=lambda _: {"bot_token": f"xoxb-sandbox-{uuid4().hex}"},
+    ),
     "stripe": Sample(
         fields={
             "secret_key": "sk_test_marked",

@@ -5,8 +5,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from notifications_client import Raiser
 from pages_people import PagesClient, make_contact
-from web_client import NOWHERE, serving
+from web_client import NOWHERE, new_key, serving
 
 
 @pytest.fixture
@@ -27,3 +28,9 @@ def pages_ada(pages_url: str, org: UUID, rows: Any) -> PagesClient:
 def pages_stranger(pages_url: str, org: UUID) -> PagesClient:
     """An address where nobody is known."""
     return PagesClient(pages_url, org, email="Bob@Example.com")
+
+
+@pytest.fixture
+def notifications_raiser(pages_url: str, org: UUID) -> Raiser:
+    """A caller who may raise notifications."""
+    return Raiser(pages_url, new_key(org, "notifications"))

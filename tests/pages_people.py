@@ -6,10 +6,17 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from web_client import run
 
+from atlvs.audience import Contacts
+from atlvs.db import audiences, consents
+from atlvs.db.audiences import Candidate
+from atlvs.db.engine import database
+from atlvs.records import Word
 from atlvs.signing import preferences_url, unsubscribe_url
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+CHANGING = ("integration_preferences", "integration_quiet_hours", "integration_consents")
 LEDGER = "select channel, address, scope, verdict, source from integration_consents order by id"
 
 
@@ -92,3 +99,31 @@ def make_org(rows: Any, name: str = "Other", slug: str = "other") -> UUID:
     """Another organization."""
     statement = "insert into organizations (name, slug) values (%s, %s) returning id"
     return rows(statement, name, slug)[0][0]
+
+
+def planned_as(client: PagesClient, category: str) -> Candidate:
+    """The contact as the planning of a notification reads it."""
+    assert client.contact
+    audience = Contacts(ids=[client.contact])
+
+    async def read() -> Candidate:
+        async with database().org(client.org) as tx:
+            return (await audiences.candidates(tx, audience, category, None, 10))[0][0]
+
+    return run(read())
+
+
+def say(org: UUID, *words: Word) -> None:
+    async def write() -> None:
+        async with database().org(org) as tx:
+            await consents.record(tx, org, words)
+
+    run(write())
+
+
+def refusals(org: UUID, channel: str, address: str, category: str | None = None) -> Any:
+    async def read() -> dict[str, str]:
+        async with database().org(org) as tx:
+            return await consents.refusals(tx, channel, [address], category)
+
+    return run(read())

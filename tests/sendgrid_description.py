@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ERRORS: Schema = {"$ref": "#/components/schemas/ErrorResponse"}
 # The service has these, the description was cut without them.
 OUTSIDE = re.compile(
-    r"^/v3/(verified_senders.*|whitelabel/domains|user/account|user/credits"
+    r"^/v3/(verified_senders.*|whitelabel/domains|user/account|user/credits|user/username"
     r"|asm/suppressions/[^/]+@[^/]+|asm/groups/\d+/suppressions/[^/]+|templates/[^/]+/versions)$"
 )
 # Where the description is wrong: links are strings or null, dynamic ids have 34 letters, and

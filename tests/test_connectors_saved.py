@@ -1,5 +1,6 @@
 """Connections of every connector: whose they are, tried out, ended."""
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -64,9 +65,17 @@ async def test_connection_stays_with_its_account_and_mode(slug: str, org: UUID):
     assert (found[0].account_id, found[0].livemode) == ("acct_1", False)
 
 
-async def test_disconnect_wipes(slug: str, kind: type[Connector], org: UUID, rows: Rows):
-    await connections.save(org, slug, DEFAULT, SAMPLES[slug].fields)
-    async with kind.opened() as connector:
+def there(slug: str, sandbox: Sandbox) -> dict[str, Any]:
+    """Fields of an account in the sandbox: some connectors tell their provider good-bye."""
+    sample = SAMPLES[slug]
+    return sample.fields | {sample.base: sandbox.base(slug)} | sample.account(sandbox)
+
+
+async def test_disconnect_wipes(
+    slug: str, kind: type[Connector], org: UUID, rows: Rows, sandbox: Sandbox
+):
+    await connections.save(org, slug, DEFAULT, there(slug, sandbox))
+    async with resources(), kind.opened() as connector:
         await connector.disconnect()
         await connector.disconnect()
     assert rows("select sealed, enabled from integration_connections") == [(None, False)]
@@ -77,13 +86,14 @@ async def test_disconnect_wipes(slug: str, kind: type[Connector], org: UUID, row
 
 
 async def test_disconnect_deletes_the_block(
-    slug: str, kind: type[Connector], org: UUID, prefect_server: str
+    slug: str, kind: type[Connector], org: UUID, prefect_server: str, sandbox: Sandbox
 ):
-    await connections.save(org, slug, "leaving", SAMPLES[slug].fields)
-    await kind(**SAMPLES[slug].fields).asave("leaving", overwrite=True)  # pyright: ignore
+    fields = there(slug, sandbox)
+    await connections.save(org, slug, "leaving", fields)
+    await kind(**fields).asave("leaving", overwrite=True)  # pyright: ignore
     loaded = await kind.aload("leaving")
-    assert loaded.stored_fields() == SAMPLES[slug].fields
-    async with kind.opened("leaving") as connector:
+    assert loaded.stored_fields() == fields
+    async with resources(), kind.opened("leaving") as connector:
         await connector.disconnect()
         with pytest.raises(ValueError, match="leaving"):
             await kind.aload("leaving")
@@ -91,10 +101,10 @@ async def test_disconnect_deletes_the_block(
 
 
 async def test_disconnect_wipes_here_while_prefect_is_away(
-    slug: str, kind: type[Connector], org: UUID, rows: Rows
+    slug: str, kind: type[Connector], org: UUID, rows: Rows, sandbox: Sandbox
 ):
-    await connections.save(org, slug, DEFAULT, SAMPLES[slug].fields)
-    async with kind.opened() as connector:
+    await connections.save(org, slug, DEFAULT, there(slug, sandbox))
+    async with resources(), kind.opened() as connector:
         with (
             temporary_settings({PREFECT_API_URL: f"{NOWHERE}/api"}),
             pytest.raises(Unavailable, match="delete its block there"),
@@ -106,9 +116,7 @@ async def test_disconnect_wipes_here_while_prefect_is_away(
 async def test_connection_is_tested_against_the_service(
     slug: str, kind: type[Connector], org: UUID, sandbox: Sandbox
 ):
-    sample = SAMPLES[slug]
-    there = sample.fields | {sample.base: sandbox.base(slug)} | sample.account(sandbox)
-    await connections.save(org, slug, DEFAULT, there)
+    await connections.save(org, slug, DEFAULT, there(slug, sandbox))
     async with resources(), kind.opened() as connector:
         found = await connector.test_connection()
     assert isinstance(found, Check)

@@ -249,15 +249,15 @@ async def test_organizations_are_apart(rows: Rows, org: UUID):
 async def test_what_time_brings_is_told_once_until_it_changes(
     rows: Rows, org: UUID, ada: UUID, show: UUID
 ):
-    rows(
-        "insert into tasks (org_id, title, assignee_id, due_at, status) values"
-        " (%(o)s, 'Soon', %(a)s, now() + interval '3 hours', 'open'), (%(o)s, 'Later', %(a)s, now()"
-        " + interval '3 days', 'open'),"
-        " (%(o)s, 'Done', %(a)s, now() + interval '3 hours', 'completed'), (%(o)s, 'Past', %(a)s,"
-        " now() - interval '1 hour', 'open'),"
-        " (%(o)s, 'Nobody', null, now() + interval '1 hour', 'open')"
-        % {"o": f"'{org}'", "a": f"'{ada}'"}
+    statement = (
+        "insert into tasks (org_id, title, assignee_id, due_at, status)"
+        " values (%s, %s, %s, now() + %s * interval '1 hour', %s)"
     )
+    rows(statement, org, "Soon", ada, 3, "open")
+    rows(statement, org, "Later", ada, 72, "open")
+    rows(statement, org, "Done", ada, 3, "completed")
+    rows(statement, org, "Past", ada, -1, "open")
+    rows(statement, org, "Nobody", None, 1, "open")
     rows("update events set starts_at = now() + interval '20 hours'")
     rows(
         "insert into events (org_id, name, starts_at) values (%s, 'A draft', now() + interval '1 hour')",

@@ -1,20 +1,18 @@
 """`/api/notifications` over real sockets: raised once for each key, told only to whom they belong."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import orjson
 import pytest
+from notifications_client import PATH, Raiser
 from pages_people import make_org
 from web_client import new_key, refused, run
 
 from tasks.notify.raising import raise_notification
 
 pytest_plugins = ["pages_fixtures"]
-PATH = "/api/notifications"
 TASK = {
     "type": "task_assigned",
     "key": "task-1",
@@ -24,34 +22,6 @@ TASK = {
 WRITTEN = (
     "select key, type, origin, audience, channels, mode, subject from integration_notifications"
 )
-
-
-@dataclass
-class Raiser:
-    """A client with an API key."""
-
-    url: str
-    key: str
-
-    def __call__(self, given: Any, **headers: str) -> httpx.Response:
-        told = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(
-            self.url + PATH,
-            content=given if isinstance(given, bytes) else orjson.dumps(given),
-            headers={"Authorization": f"Bearer {self.key}", **told},
-            timeout=20,
-        )
-
-    def read(self, id: str) -> httpx.Response:
-        return httpx.get(
-            f"{self.url}{PATH}/{id}", headers={"Authorization": f"Bearer {self.key}"}, timeout=20
-        )
-
-
-@pytest.fixture
-def notifications_raiser(pages_url: str, org: UUID) -> Raiser:
-    """A caller who may raise notifications."""
-    return Raiser(pages_url, new_key(org, "notifications"))
 
 
 def test_raised_is_written_down(notifications_raiser: Raiser, rows: Any):
@@ -252,20 +222,6 @@ def test_secret_variables_are_kept_sealed_and_not_told(notifications_raiser: Rai
     assert answer.status_code == 202
     assert "SECRET" not in str(rows("select row_to_json(n)::text from integration_notifications n"))
     assert "SECRET" not in notifications_raiser.read(answer.json()["id"]).text
-
-
-def test_description_names_both_routes(pages_url: str):
-    described = httpx.get(f"{pages_url}/openapi.json").json()["paths"]
-    raising, reading = described[PATH]["post"], described[f"{PATH}/{{id}}"]["get"]
-    body = raising["requestBody"]["content"]["application/json"]["schema"]
-    assert {"type", "subject", "data", "key", "audience", "channels", "mode"} == set(
-        body["properties"]
-    )
-    assert body["required"] == ["type"]
-    assert {"200", "202", "401", "403", "409", "422"} <= set(raising["responses"])
-    assert {"200", "401", "403", "404"} <= set(reading["responses"])
-    assert raising["security"]
-    assert not [path for path in described if "preferences" in path or "unsubscribe" in path]
 
 
 def test_raised_here_and_by_a_flow_is_one(notifications_raiser: Raiser, org: UUID):

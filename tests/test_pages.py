@@ -7,13 +7,8 @@ from uuid import UUID
 
 import httpx
 import pytest
-from pages_people import LEDGER, PagesClient, make_contact
-from web_client import run
+from pages_people import CHANGING, LEDGER, PagesClient, planned_as, refusals, say
 
-from atlvs.audience import Contacts
-from atlvs.db import audiences, consents
-from atlvs.db.audiences import Candidate
-from atlvs.db.engine import database
 from atlvs.events import Category, Channel
 from atlvs.notices import TYPES
 from atlvs.records import Word
@@ -22,35 +17,6 @@ from deployments.web import pages_words
 pytest_plugins = ["pages_fixtures"]
 WISHES = "select category, channel, wanted, digest from integration_preferences order by 1, 2"
 QUIET = "select begins, ends, time_zone from integration_quiet_hours"
-CHANGING = ("integration_preferences", "integration_quiet_hours", "integration_consents")
-
-
-def planned_as(client: PagesClient, category: str) -> Candidate:
-    """The contact as the planning of a notification reads it."""
-    assert client.contact
-    audience = Contacts(ids=[client.contact])
-
-    async def read() -> Candidate:
-        async with database().org(client.org) as tx:
-            return (await audiences.candidates(tx, audience, category, None, 10))[0][0]
-
-    return run(read())
-
-
-def say(org: UUID, *words: Word) -> None:
-    async def write() -> None:
-        async with database().org(org) as tx:
-            await consents.record(tx, org, words)
-
-    run(write())
-
-
-def refusals(org: UUID, channel: str, address: str, category: str | None = None) -> Any:
-    async def read() -> dict[str, str]:
-        async with database().org(org) as tx:
-            return await consents.refusals(tx, channel, [address], category)
-
-    return run(read())
 
 
 # What it shows
@@ -285,64 +251,6 @@ def test_wrong_quiet_hours_are_shown_again_and_nothing_is_saved(
     assert "Nothing was saved yet" in answer.text
     assert 'id="quiet-wrong"' in answer.text
     assert [rows(table) for table in CHANGING] == [[], [], []]
-
-
-# Whole channels
-
-
-def test_everything_is_stopped_and_email_comes_back(pages_ada: PagesClient, rows: Any, org: UUID):
-    answer = pages_ada.post({"stop": "all"})
-    assert "no e-mail, text messages and phone calls at all" in answer.text
-    assert rows(LEDGER) == [
-        ("email", "ada@example.com", "all", "refused", "page"),
-        ("sms", "+12025550143", "all", "refused", "page"),
-        ("call", "+12025550143", "all", "refused", "page"),
-    ]
-    assert pages_ada.page().buttons == [("allow", "email"), ("allow", "sms"), ("allow", "call")]
-    pages_ada.post({"stop": "all"})
-    assert len(rows(LEDGER)) == 3
-    pages_ada.post({"allow": "email"})
-    assert not refusals(org, "email", "ada@example.com")
-    assert refusals(org, "sms", "+12025550143")
-
-
-def test_stop_by_phone_is_undone_by_phone_only(pages_ada: PagesClient, rows: Any, org: UUID):
-    say(org, Word("sms", "+12025550143", "refused", "stop", "twilio", event_id="SM1"))
-    page = pages_ada.page()
-    assert "text START to the number" in page.text
-    assert ("allow", "sms") not in page.buttons
-    for form in ({"stop": "sms"}, {"allow": "sms"}, {"stop": "all"}, {"allow": "sms"}):
-        pages_ada.post(form)
-    assert refusals(org, "sms", "+12025550143")
-    assert [row for row in rows(LEDGER) if row[0] == "sms" and row[4] == "page"] == []
-    assert pages_ada.post({"allow": "sms"}).status_code == 409
-    say(org, Word("sms", "+12025550143", "allowed", "start", "twilio", event_id="SM2"))
-    assert ("stop", "sms") in pages_ada.page().buttons
-
-
-def test_stop_by_phone_holds_after_words_on_the_page(pages_ada: PagesClient, org: UUID):
-    pages_ada.post({"stop": "sms"})
-    say(org, Word("sms", "+12025550143", "refused", "stop", "twilio", event_id="SM1"))
-    assert pages_ada.post({"allow": "sms"}).status_code == 409
-    assert refusals(org, "sms", "+12025550143")
-
-
-def test_address_where_nothing_arrives_is_not_opened_here(pages_ada: PagesClient, org: UUID):
-    say(org, Word("email", "ada@example.com", "unreachable", "bounce", "sendgrid", event_id="b1"))
-    assert "did not arrive there" in pages_ada.page().text
-    assert pages_ada.post({"allow": "email"}).status_code == 409
-    assert refusals(org, "email", "ada@example.com")
-
-
-def test_words_of_one_organization_do_not_bind_another(
-    pages_ada: PagesClient, rows: Any, org: UUID
-):
-    other = rows("insert into organizations (name, slug) values ('O', 'o') returning id")[0][0]
-    theirs = PagesClient(pages_ada.url, other, contact=make_contact(rows, other))
-    pages_ada.post({"stop": "all"})
-    assert theirs.page().buttons[0] == ("stop", "email")
-    assert not refusals(other, "email", "ada@example.com")
-    assert {row[0] for row in rows("integration_consents", "org_id")} == {org}
 
 
 # Forms that no page of ours sends

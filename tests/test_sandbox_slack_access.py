@@ -248,3 +248,31 @@ def test_app_in_two_workspaces_has_two_tokens(sandbox: Sandbox, slack: Workspace
     granted = exchanged(slack, code=install(slack, team=other.made["team_id"])["code"])
     assert granted["team"]["id"] == other.made["team_id"] != slack.made["team_id"]
     assert slack.ask("auth.test", token=granted["access_token"]).json()["team"] == other.name
+
+
+def test_incoming_webhook_posts_into_its_channel(slack: Workspace) -> None:
+    path = slack.control("POST", "seed", hook="crew")["hook"]
+    url = slack.sandbox.base("slack") + path
+
+    def post(given: Object, to: str = url) -> tuple[int, str]:
+        answer = requests.post(to, json=given, timeout=5)
+        return answer.status_code, answer.text
+
+    assert post({"text": "hello"}) == (200, "ok")
+    assert [each["channel_name"] for each in slack.received()] == ["crew"]
+    assert post({}) == (400, "no_text")
+    assert post({"text": "x", "blocks": [{"type": "nothing"}]}) == (400, "invalid_blocks")
+    assert post({"text": "x", "metadata": {}}) == (400, "invalid_payload")
+    assert post({"text": "x"}, url + "x") == (404, "no_service")
+    slack.act("archive_channel", channel="crew")
+    assert post({"text": "x"}) == (410, "channel_is_archived")
+    slack.act("uninstall_app")
+    assert post({"text": "x"}) == (404, "no_service")
+
+
+def test_installing_may_bring_an_incoming_webhook(slack: Workspace) -> None:
+    granted = exchanged(slack, code=install(slack, scope="chat:write,incoming-webhook")["code"])
+    hook = granted["incoming_webhook"]
+    assert hook["channel"] == "#general"
+    assert requests.post(hook["url"], json={"text": "hello"}, timeout=5).text == "ok"
+    assert [each["channel"] for each in slack.received()] == [hook["channel_id"]]

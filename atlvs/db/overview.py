@@ -62,6 +62,18 @@ async def organization_of(notification: UUID) -> UUID:
     return row["org_id"]
 
 
+async def by_key(tx: Transaction, key: str) -> tuple[UUID, str]:
+    """The notification of a key: id and state. Rejected when there is none."""
+    cursor = await tx.execute(
+        "select id, state from integration_notifications where org_id = atlvs_org() and key = %s",
+        [key],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise Rejected("notifications", "there is no notification of this key.", code="not_found")
+    return row["id"], row["state"]
+
+
 async def standing(tx: Transaction, notification: UUID) -> Standing:
     """How far it has come. Nothing is due of one that is not being sent."""
     cursor = await tx.execute(
@@ -153,14 +165,16 @@ async def in_state(tx: Transaction, notification: UUID, state: str, most: int) -
     return [row["id"] for row in await cursor.fetchall()]
 
 
-async def backlog(tx: Transaction) -> dict[str, int]:
-    """What waits, is held for a person, is of unknown outcome, or has failed in the last 24 hours."""
-    cursor = await tx.execute(
-        "select (select count(*) from integration_deliveries as d where d.org_id = atlvs_org()"
-        "   and d.state in ('queued', 'sending')) as waiting,"
-        " (select count(*) from integration_notifications where org_id = atlvs_org() and state = 'held') as held,"
-        " (select count(*) from integration_deliveries where org_id = atlvs_org() and state = 'unknown') as unknown,"
-        " (select count(*) from integration_deliveries where org_id = atlvs_org()"
-        "   and state in ('failed', 'bounced', 'undelivered') and updated_at > now() - interval '24 hours') as failed"
-    )
-    return await cursor.fetchone() or {}
+async def backlog() -> dict[str, int]:
+    """Of all organizations: deliveries that wait, notifications that are held, deliveries of unknown
+    outcome, and those that failed in the last 24 hours."""
+    async with database().system() as tx:
+        cursor = await tx.execute(
+            "select count(*) filter (where state in ('queued', 'sending')) as waiting,"
+            " (select count(*) from integration_notifications where state = 'held') as held,"
+            " count(*) filter (where state = 'unknown') as unknown,"
+            " count(*) filter (where state in ('failed', 'bounced', 'undelivered')) as failed"
+            " from integration_deliveries where state in ('queued', 'sending', 'unknown')"
+            " or state in ('failed', 'bounced', 'undelivered') and updated_at > now() - interval '24 hours'"
+        )
+        return await cursor.fetchone() or {}

@@ -15,12 +15,19 @@ async def create_event(tx: Transaction, org_id: UUID, name: str) -> UUID:
     )
 
 
-async def create_contact(tx: Transaction, org_id: UUID, first: str, last: str, email: str) -> UUID:
+async def create_contact(
+    tx: Transaction,
+    org_id: UUID,
+    first: str,
+    last: str,
+    email: str | None,
+    phone: str | None = None,
+) -> UUID:
     """A contact."""
     return await _created(
         tx,
-        "insert into contacts (org_id, first_name, last_name, email) values (%s, %s, %s, %s)",
-        [org_id, first, last, email],
+        "insert into contacts (org_id, first_name, last_name, email, phone) values (%s, %s, %s, %s, %s)",
+        [org_id, first, last, email, phone],
     )
 
 
@@ -31,12 +38,14 @@ async def create_registration(
     contact_id: UUID,
     amount_cents: int,
     currency: str,
+    status: str = "pending",
 ) -> UUID:
-    """A pending registration that is to be paid."""
+    """A registration, to be paid unless its status says otherwise."""
     return await _created(
         tx,
-        "insert into registrations (org_id, event_id, contact_id, amount_cents, currency) values (%s, %s, %s, %s, %s)",
-        [org_id, event_id, contact_id, amount_cents, currency],
+        "insert into registrations (org_id, event_id, contact_id, amount_cents, currency, status)"
+        " values (%s, %s, %s, %s, %s, %s)",
+        [org_id, event_id, contact_id, amount_cents, currency, status],
     )
 
 

@@ -14,7 +14,17 @@ from prefect.exceptions import TerminationSignal
 
 from atlvs.errors import IntegrationError, Misconfigured
 from atlvs.settings import set_variables, variable
-from deployments.commands import api_keys, looking, running, setup, webhooks, working
+from deployments.commands import (
+    api_keys,
+    deliveries,
+    looking,
+    notify,
+    rules,
+    running,
+    setup,
+    webhooks,
+    working,
+)
 from deployments.commands.output import Failed
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer carries its own click
@@ -28,9 +38,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="ATLVS Integrations: Stripe and more, in step with the ATLVS platform.",
 )
-for part in (running, setup, working, looking):
+for part in (running, setup, working, notify, looking):
     app.add_typer(part.app)
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(rules.app, name="rules")
+app.add_typer(rules.consents, name="consents")
 app.add_typer(api_keys.app, name="api-keys")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from atlvs.db import calls, connections, inbox, syncs
+from atlvs.db import calls, connections, inbox, overview, syncs
 from atlvs.db.organizations import the_organization
 from atlvs.records import Connection
 from atlvs.settings import settings
@@ -57,6 +57,7 @@ async def page() -> dict[str, Any]:
 
 async def _facts() -> dict[str, Any]:
     waiting = await inbox.backlog()
+    telling = await overview.backlog()
     async with prefect_answers(settings()) as answers:
         prefect = f"{prefect_url(settings())} answers" if answers else "no server answers"
     up = leftovers.running(settings().data_dir)
@@ -67,6 +68,10 @@ async def _facts() -> dict[str, Any]:
         "webhooks_waiting": waiting.get("waiting", 0),
         "oldest_waiting_since": waiting.get("oldest"),
         "dead_letters": waiting.get("dead", 0),
+        "messages_waiting": telling["waiting"],
+        "notifications_held": telling["held"],
+        "messages_of_unknown_outcome": telling["unknown"],
+        "messages_failed_in_24_hours": telling["failed"],
     }
 
 

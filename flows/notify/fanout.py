@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
@@ -76,9 +76,14 @@ async def notify(
         return report.summary
 
 
-async def fan_out(report: NotifyReport, org_id: UUID, asked: Asked) -> Notification:
-    """Plan it, and send it unless it is a dry run or waits for a person; the report says what came of it."""
-    id, _, created = await TASKS.write(org_id, keyed(asked))
+async def fan_out(
+    report: NotifyReport, org_id: UUID, asked: Asked, changed_too: bool = False
+) -> Notification:
+    """Plan it, and send it unless it is a dry run or waits for a person; the report says what came of it.
+
+    `changed_too`: what was raised under its key stands, even if it would read differently now.
+    """
+    id, _, created = await TASKS.write(org_id, keyed(asked), changed_too)
     notification = await TASKS.plan(org_id, id)
     if not created and not asked.dry_run:
         report.notes.append(_known(notification))
@@ -94,7 +99,7 @@ async def fan_out(report: NotifyReport, org_id: UUID, asked: Asked) -> Notificat
 def keyed(asked: Asked) -> Asked:
     """With its key: the form's own, or one made of what it says. A dry run has the run's."""
     if asked.dry_run:
-        return replace(asked, key=f"dry-run:{flow_run.id or asked.fingerprint()}")
+        return replace(asked, key=f"dry-run:{flow_run.id or uuid4()}")
     return replace(asked, key=asked.key or f"form:{asked.fingerprint()}")
 
 

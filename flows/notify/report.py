@@ -101,7 +101,7 @@ def masked_text(text: str | None) -> str:
 
 def cost(micros: int) -> str:
     """An estimate in whole units of the currency."""
-    return f"{micros / 1e6:,.2f}"
+    return f"{int(micros) / 1e6:,.2f}"  # sums of bigint come as Decimal
 
 
 def markdown_table(rows: list[Row]) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from atlvs.db import deliveries, notifications
+from atlvs.db import deliveries, notifications, overview
 from atlvs.db.engine import database
 from atlvs.db.notifications import Asked, Notification
-from atlvs.errors import Unavailable
+from atlvs.errors import Rejected, Unavailable
 from tasks.notify import settling
 from tasks.notify.planning import plan
 from tasks.notify.sending import Sent, send_due
@@ -21,10 +21,21 @@ SECONDS = 60.0  # a chunk takes no longer: a channel may be slow
 
 
 @retriable("notify.raise")
-async def raise_asked(org_id: UUID, asked: Asked) -> tuple[UUID, str, bool]:
-    """Write a notification, unless its key is known: (id, state, whether it is new)."""
+async def raise_asked(
+    org_id: UUID, asked: Asked, changed_too: bool = False
+) -> tuple[UUID, str, bool]:
+    """Write a notification, unless its key is known: (id, state, whether it is new).
+
+    `changed_too`: what was raised under the key stands, even if it would read differently now.
+    """
+    try:
+        async with database().org(org_id) as tx:
+            return await notifications.raise_in(tx, org_id, asked)
+    except Rejected as error:
+        if error.code != "key_reused" or not changed_too:
+            raise
     async with database().org(org_id) as tx:
-        return await notifications.raise_in(tx, org_id, asked)
+        return *await overview.by_key(tx, asked.key), False
 
 
 @retriable("notify.plan")
@@ -58,7 +69,7 @@ async def settle_channel(org_id: UUID, channel: str) -> Counter[str]:
 class Steps:
     """How the steps are taken."""
 
-    write: Callable[[UUID, Asked], Awaitable[tuple[UUID, str, bool]]]
+    write: Callable[[UUID, Asked, bool], Awaitable[tuple[UUID, str, bool]]]
     plan: Callable[[UUID, UUID], Awaitable[Notification]]
     send: Callable[[UUID, str, UUID, UUID], Awaitable[Sent]]
     settle: Callable[[UUID, str], Awaitable[Counter[str]]]

@@ -6,7 +6,6 @@ Events come in any order and more than once; deliveries move forward only, words
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +13,9 @@ from atlvs.db import consents, deliveries
 from atlvs.db.engine import Transaction
 from atlvs.db.inbox import Waiting
 from atlvs.records import Connection, Counts, Outcome, Word
-from blocks.sendgrid import FOREVER, SendGrid, masked
+from blocks.sendgrid import SendGrid
+from blocks.sendgrid_answers import masked
+from blocks.sendgrid_events import time_in
 
 Json = dict[str, Any]
 # Event → the state that a delivery has come to.
@@ -134,7 +135,9 @@ def words_from(payload: Json, event_id: str, scopes_of: Callable[[int], list[str
     if verdict is None or not isinstance(email, str) or "@" not in email:
         return []
     group = payload.get("asm_group_id")
-    of_group = kind.startswith("group_") and type(group) is int
+    scopes = ["all"]
+    if kind.startswith("group_") and isinstance(group, int):
+        scopes = scopes_of(group)
     return [
         Word(
             "email",
@@ -145,14 +148,8 @@ def words_from(payload: Json, event_id: str, scopes_of: Callable[[int], list[str
             event_id=event_id if scope == "all" else f"{event_id}:{scope}",
             occurred_at=time_in(payload.get("timestamp")),
         )
-        for scope in (scopes_of(group) if of_group else ["all"])
+        for scope in scopes
     ]
-
-
-def time_in(value: Any) -> datetime | None:
-    """A time as SendGrid tells it: seconds since 1970."""
-    timed = type(value) is int and 0 <= value < FOREVER
-    return datetime.fromtimestamp(value, UTC) if timed else None
 
 
 def uuid_in(value: Any) -> UUID | None:

@@ -11,7 +11,8 @@ from atlvs.events import Channel
 from atlvs.notices import notice_type
 from atlvs.records import Delivery, Estimate, Outcome, Word
 from atlvs.settings import settings
-from blocks.sendgrid import SEND, SendGrid, accepted, errors_in, masked
+from blocks.sendgrid import SEND, SendGrid
+from blocks.sendgrid_answers import accepted, errors_in, masked
 from blocks.wire import Answer
 from tasks.sendgrid.calls import Request, again, invalid, request_for
 from tasks.sendgrid.hearing import all_was_told

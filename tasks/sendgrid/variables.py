@@ -48,7 +48,7 @@ def variables(
     if "items" in known:
         known |= lines(known["items"])
     else:
-        notice.check(known)
+        notice.check(known | {name: data[name] for name in ASIDE if name in data})
     return {"title": notice.title} | known | {"shown": shown(known)}
 
 

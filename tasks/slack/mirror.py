@@ -11,6 +11,7 @@ from atlvs.db import consents
 from atlvs.db.bulk import Mirror, mark_deleted, upsert
 from atlvs.db.engine import Transaction
 from atlvs.records import Connection, Counts, Word
+from blocks.slack_events import a_text
 
 Json = dict[str, Any]
 Row = dict[str, Any]
@@ -37,14 +38,15 @@ def person_row(person: Json, fetched_at: datetime) -> Row:
 def channel_row(channel: Json, fetched_at: datetime) -> Row:
     """A row of a channel; its topic and its people's names are not kept."""
     kept = {name: channel[name] for name in KEPT if channel.get(name) is not None}
+    kept["name"] = a_text(channel.get("name"))
     return {
         "slack_channel_id": channel["id"],
-        "name": channel.get("name"),
+        "name": kept["name"],
         "is_private": channel.get("is_private") is True,
         "is_archived": channel.get("is_archived") is True,
         "is_member": channel.get("is_member") is True,
         "members": channel.get("num_members"),
-        "raw": orjson.dumps(kept).decode().replace("\\u0000", ""),
+        "raw": orjson.dumps(kept).decode(),
         "fetched_at": fetched_at,
     }
 
@@ -89,6 +91,17 @@ async def person_with(tx: Transaction, connection: Connection, email: str) -> Ro
         [connection.id, email.strip().lower()],
     )
     return await cursor.fetchone()
+
+
+async def channel_named(tx: Transaction, connection: Connection, name: str) -> str | None:
+    """The id of a channel by its name."""
+    cursor = await tx.execute(
+        "select slack_channel_id from slack_channels where connection_id = %s and name = %s"
+        " and deleted_at is null and not is_archived limit 1",
+        [connection.id, name],
+    )
+    row = await cursor.fetchone()
+    return row["slack_channel_id"] if row else None
 
 
 async def unseen(

@@ -16,15 +16,28 @@ MOST = 50_000  # conversations and addresses remembered in a process
 NOBODY = 600.0  # seconds that an address without a person is remembered
 DEFAULTS = ("", "default")
 
+
 _rooms: dict[tuple[UUID, str], str] = {}
 _people: dict[tuple[UUID, str], str] = {}
 _nobody: dict[tuple[UUID, str], float] = {}
 
 
+def is_channel(address: str) -> bool:
+    """Whether many may read what is posted there."""
+    address = address.strip()
+    named = address in DEFAULTS or address.startswith("#")
+    return named or bool(CHANNEL.fullmatch(address) and not address.startswith("D"))
+
+
 async def room_for(slack: Slack, address: str) -> str:
-    """The conversation at an address: a channel's id, a person's id, or an e-mail address."""
+    """The conversation at an address: a channel's id or #name, a person's id, or an e-mail address."""
     if CHANNEL.fullmatch(address):
         return address
+    if address.startswith("#"):
+        connection = slack.connection
+        async with database().org(connection.org_id) as tx:
+            known = await mirror.channel_named(tx, connection, address[1:])
+        return known or address  # Slack takes names too
     return await _room_of(slack, await person_at(slack, address))
 
 

@@ -7,14 +7,12 @@ they are deactivated; channels do. https://docs.slack.dev/apis/web-api/paginatio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 
 from atlvs.checkpoints import checkpoint
 from atlvs.db import syncs
 from atlvs.db.bulk import mark_deleted
 from atlvs.db.engine import Transaction, database
 from atlvs.db.syncs import MOST_MISSING, Sync
-from atlvs.errors import Unauthorized
 from atlvs.records import Counts
 from blocks.slack import Slack
 from blocks.slack_events import person_from
@@ -39,8 +37,6 @@ async def read_people(slack: Slack, sync: Sync | None) -> Read:
     """All people; without a sync they are compared only."""
     slack.need("users:read")
     read = Read()
-    if sync and sync.finished("users"):
-        return Read(syncs.counts_of(sync, "users"))
     async for page, more in _pages(slack, "users.list", {}):
         asked_at, people = page["asked_at"], [person_from(one) for one in page["members"]]
         rows = {one["id"]: person_row(one, asked_at) for one in people}
@@ -57,8 +53,6 @@ async def read_channels(slack: Slack, sync: Sync | None, deletes: str = "few") -
     """All channels that the bot can see. `deletes`: what becomes of those that are not found, "no",
     "few" (more wait for a person) or "any"."""
     read, seen = Read(), list[str]()
-    if sync and sync.finished("channels"):
-        return Read(syncs.counts_of(sync, "channels"))
     kinds = _kinds(slack)
     if "private_channel" not in kinds:
         read.notes.append("Private channels were not read: scope groups:read is missing.")

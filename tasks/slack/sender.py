@@ -14,12 +14,12 @@ from atlvs.db import consents, deliveries
 from atlvs.db.engine import database
 from atlvs.errors import OutcomeUnknown, Rejected, Unauthorized, Unavailable
 from atlvs.events import NotificationType
-from atlvs.notices import notice_type
 from atlvs.records import Delivery, Estimate, Outcome, Word
 from blocks.slack import Slack
 from tasks.slack import posting
 from tasks.slack.messages import composed, is_decided
 from tasks.slack.people import CHANNEL, DEFAULTS, room_for
+from tasks.slack.privacy import check_private
 
 Json = dict[str, Any]
 MARK = "delivery"
@@ -46,13 +46,8 @@ class SlackSender:
     def check(self, connector: Slack, delivery: Delivery) -> None:
         """Rejected when there is nowhere to post it, or when it holds what a channel must not see."""
         composed(delivery.type, delivery.data, delivery.subject)
-        address = delivery.address.strip()
-        to_channel = address in DEFAULTS or bool(CHANNEL.fullmatch(address))
-        if to_channel and not address.startswith("D") and notice_type(delivery.type).secret:
-            raise Rejected(
-                "slack", f"{delivery.type} holds a secret: it goes to people only.", code="private"
-            )
-        if address in DEFAULTS:
+        check_private(delivery.type, delivery.address)
+        if delivery.address.strip() in DEFAULTS:
             _routed(connector, delivery)
 
     def estimate(self, connector: Slack, delivery: Delivery) -> Estimate | None:
@@ -121,6 +116,7 @@ async def _sent(slack: Slack, delivery: Delivery) -> Outcome:
 
 
 async def _posted(slack: Slack, delivery: Delivery) -> Outcome:
+    check_private(delivery.type, delivery.address)
     channel = await _conversation(slack, delivery)
     message = composed(delivery.type, delivery.data, delivery.subject)
     if channel is None or posting.by_hook(slack, channel):

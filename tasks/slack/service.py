@@ -22,7 +22,8 @@ from tasks.policy import call
 from tasks.slack import posting
 from tasks.slack.channels import create_channel, invite_to_channel
 from tasks.slack.messages import composed
-from tasks.slack.people import CHANNEL, DEFAULTS, PERSON, person_at, room_for
+from tasks.slack.people import CHANNEL, DEFAULTS, is_channel, person_at, room_for
+from tasks.slack.privacy import check_private
 
 Json = dict[str, Any]
 MARK = "request"
@@ -65,7 +66,7 @@ async def send_direct_message(
     connection: Slack, request: UUID, user_id: Who, text: Text, blocks: Blocks | None = None
 ) -> Json:
     """Write to a person: `channel` and `ts` of the message."""
-    if CHANNEL.fullmatch(user_id):
+    if CHANNEL.fullmatch(user_id) or is_channel(user_id):
         raise Rejected("slack", "this is a channel.", code="address_invalid", field="user_id")
     message = {"text": text} | ({"blocks": blocks} if blocks else {})
     place = await _place(connection, user_id, "message")
@@ -85,6 +86,7 @@ async def post_notification(
 ) -> Json:
     """Post a notification. Without blocks it looks like those that ATLVS sends itself: `metadata` are
     the type's variables, `message` a text beneath them."""
+    check_private(type, channel)
     shown = composed(type, {**(metadata or {}), "message": message})
     if blocks:
         shown = {"text": message, "blocks": blocks}
@@ -148,7 +150,7 @@ async def _place(slack: Slack, address: str, kind: str) -> str | None:
             text = "no default_channel is set on the connection: name a channel."
             raise Rejected("slack", text, code="no_channel", field="channel")
         return channel
-    if not CHANNEL.fullmatch(address):
+    if not (CHANNEL.fullmatch(address) or is_channel(address)):
         await _check_refusals(slack, {address, await _person(slack, address)})
     return await room_for(slack, address)
 
@@ -157,7 +159,7 @@ async def _person(slack: Slack, address: str) -> str:
     if not slack.has_bot:
         text = "there is no bot token: people cannot be written to."
         raise Rejected("slack", text, code="hook_only")
-    return address if PERSON.fullmatch(address) else await person_at(slack, address)
+    return await person_at(slack, address)
 
 
 async def _check_refusals(slack: Slack, addresses: set[str]) -> None:

@@ -63,7 +63,6 @@ def time_text(text: str, zone: str) -> str:
     except (ValueError, OverflowError):
         return clean(text)
     name = at.tzname() or ""
-    name = f"UTC{name}" if name[:1] in "+-" else name
-    return (
-        f"{DAYS[at.weekday()]} {at.day} {MONTHS[at.month - 1]} {at.year}, {at:%H:%M} {name}".strip()
-    )
+    name = f"UTC{name}" if name.startswith(("+", "-")) else name
+    date = f"{DAYS[at.weekday()]} {at.day} {MONTHS[at.month - 1]} {at.year}"
+    return f"{date}, {at:%H:%M} {name}".strip()

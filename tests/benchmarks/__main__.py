@@ -1,6 +1,6 @@
 """`make bench`: ratios against the bare road. Exit 1 when a bound is missed.
 
-python -m tests.benchmarks [--quick] [--only reading|receiving|arriving …]
+python -m tests.benchmarks [--quick] [--only reading|receiving|arriving|sending …]
 """
 
 import argparse
@@ -14,9 +14,10 @@ from tests.benchmarks.arriving import Arriving
 from tests.benchmarks.ground import Ground, ground
 from tests.benchmarks.reading import Reading
 from tests.benchmarks.receiving import Receiving
+from tests.benchmarks.sending import Sending
 from tests.benchmarks.verdict import Result, show
 
-PARTS = ("reading", "receiving", "arriving")
+PARTS = ("reading", "receiving", "arriving", "sending")
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -47,13 +48,19 @@ async def measure(quick: bool, only: list[str], rounds: int | None) -> list[Resu
     return results
 
 
-def _part(part: str, here: Ground, quick: bool, rounds: int) -> Reading | Receiving | Arriving:
+Part = Reading | Receiving | Arriving | Sending
+
+
+def _part(part: str, here: Ground, quick: bool, rounds: int) -> Part:
     match part:
         case "reading":
             large, small = (20_000, 5_000) if quick else (100_000, 10_000)
             return Reading(here, say, large=large, small=small, rounds=rounds)
         case "receiving":
             return Receiving(here, say, events=2_000 if quick else 10_000, rounds=rounds)
+        case "sending":
+            messages, large = (1_000, 5_000) if quick else (5_000, 100_000)
+            return Sending(here, say, messages=messages, large=large, small=1_000, rounds=rounds)
         case _:
             return Arriving(here, say, seconds=8 if quick else 30)
 

@@ -1,4 +1,4 @@
-"""The ground all measurements stand on: PostgreSQL, Stripe's sandbox and a Prefect server.
+"""The ground all measurements stand on: PostgreSQL, the sandbox and a Prefect server.
 
 Prefect keeps its own PostgreSQL: what the measured one spends is for our rows alone.
 """
@@ -31,6 +31,7 @@ from tests.sandbox_client import Sandbox
 
 SECRET = "whsec_bench"
 OURS = ("stripe_customers", "integration_syncs", "integration_calls", "integration_inbox")
+FOREIGN = ("STRIPE_", "TWILIO_", "SENDGRID_", "SLACK_", "PREFECT_", "ATLVS_")
 BARE = {"bare_customers": "stripe_customers", "bare_inbox": "integration_inbox"}
 
 
@@ -75,6 +76,12 @@ class Ground:
         """Read past row security."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             return connection.execute(sql.encode()).fetchall()
+
+    def run(self, *statements: str) -> None:
+        """Write past row security."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
 
     @contextmanager
     def program(self, path: str, command: list[str], **given: str) -> Generator["Listening"]:
@@ -146,7 +153,7 @@ def _database(folder: Path) -> str:
 
 
 def _environment(folder: Path, url: str) -> None:
-    for name in [name for name in os.environ if name.startswith(("STRIPE_", "PREFECT_", "ATLVS_"))]:
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
         del os.environ[name]
     set_variables(
         DATABASE_URL=url,
@@ -167,7 +174,7 @@ def _organization(url: str) -> UUID:
 
 @contextmanager
 def _sandbox() -> Generator[tuple[Sandbox, int]]:
-    sandbox, process = Sandbox.start("stripe")
+    sandbox, process = Sandbox.start("stripe", "twilio", "sendgrid")
     sandbox.limits(off=True)
     sandbox.recording(False)
     try:

@@ -31,6 +31,7 @@ AREAS = (
     "user.account",
     "user.credits",
     "user.scheduled_sends",
+    "user.username",
     "user.webhooks.event.settings",
     "whitelabel",
 )

@@ -62,6 +62,7 @@ PATHS: dict[str, dict[str, Endpoint]] = {
     "scopes": {"GET": standing.list_scopes},
     "user/account": {"GET": standing.show_account},
     "user/credits": {"GET": standing.show_credits},
+    "user/username": {"GET": standing.show_username},
     "verified_senders": {"GET": standing.list_senders},
     "verified_senders/steps_completed": {"GET": standing.steps_completed},
     "whitelabel/domains": {"GET": standing.list_domains},

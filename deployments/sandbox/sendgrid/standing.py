@@ -71,6 +71,10 @@ def show_account(call: Call) -> Reply:
     return 200, {"type": "paid", "reputation": 0 if call.account.settings.suspended else 99.7}
 
 
+def show_username(call: Call) -> Reply:
+    return 200, {"username": call.account.name, "user_id": call.account.number}
+
+
 def show_credits(call: Call) -> Reply:
     left = call.account.settings.credits
     total = 1_000_000

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 from deployments.sandbox.slack.call import Call
 from deployments.sandbox.slack.errors import Refused, missing
 from deployments.sandbox.slack.events import emit
+from deployments.sandbox.slack.hooks import add_hook
 from deployments.sandbox.slack.ids import Ids
 from deployments.sandbox.slack.workspace import SCOPES, App, Token, Workspace
 from deployments.sandbox.wire import Answer, Request
@@ -137,7 +138,10 @@ def access(sandbox: SlackSandbox, headers: dict[str, str], args: Object) -> Obje
     del sandbox.grants.codes[args["code"]]
     if code.workspace.clock.now() > code.expires_at:
         raise Refused("invalid_code")
-    return _installed(sandbox, code.workspace, code.scopes)
+    granted = _installed(sandbox, code.workspace, code.scopes)
+    if "incoming-webhook" in code.scopes:
+        granted["incoming_webhook"] = _hook(code.workspace, headers)
+    return granted
 
 
 def _installed(sandbox: SlackSandbox, workspace: Workspace, scopes: tuple[str, ...]) -> Object:
@@ -152,6 +156,17 @@ def _installed(sandbox: SlackSandbox, workspace: Workspace, scopes: tuple[str, .
     value = living[0].value if living else workspace.ids.bot_token()
     token = living[0] if living else Token(value, workspace, granted)
     return granted_shown(sandbox.grants.add(token))
+
+
+def _hook(workspace: Workspace, headers: dict[str, str]) -> Object:
+    """A webhook into the channel that was chosen on the consent page: the general one."""
+    channel = next(each for each in workspace.channels.values() if each.general)
+    return {
+        "channel": f"#{channel.name}",
+        "channel_id": channel.id,
+        "configuration_url": f"{workspace.url}services/{workspace.ids.new('B')}",
+        "url": f"http://{headers.get('host', '')}/slack{add_hook(workspace, channel)}",
+    }
 
 
 def _pair(sandbox: SlackSandbox, workspace: Workspace, scopes: tuple[str, ...]) -> Object:

@@ -17,6 +17,7 @@ from deployments.sandbox.slack.arguments import checked, read
 from deployments.sandbox.slack.call import Call
 from deployments.sandbox.slack.controls import Steering
 from deployments.sandbox.slack.errors import Refused
+from deployments.sandbox.slack.hooks import PREFIX, posted
 from deployments.sandbox.slack.losses import Losses
 from deployments.sandbox.slack.methods import BY_CLIENT, METHODS, Method
 from deployments.sandbox.slack.oauth import Grants, authorize
@@ -127,6 +128,8 @@ class SlackSandbox(Provider):
             await asyncio.sleep(request.fault.seconds)
         if (request.method, request.path) == ("GET", "/oauth/v2/authorize"):
             answer = authorize(self, request)
+        elif request.method == "POST" and request.path.startswith(PREFIX):
+            answer = posted(self, request)
         else:
             answer = self._answer(request)
         if request.fault and request.fault.kind == "500_after":

@@ -4,9 +4,10 @@
      "deleted"?}], "channels": 5 or ["ops", {"name", "private"?, "members"?, "archived"?,
      "bot"?, "restriction"?}], "domain": "example.com", "app": "ATLVS", "team": "T0…",
      "scopes": […], "token": "xoxb-…", "signing_secret": "…", "client_id": "…",
-     "client_secret": "…", "rotation": false, "rng": 1}
+     "client_secret": "…", "rotation": false, "rng": 1, "hook": "a channel's name"}
 
-Answers with what a client needs to connect. Seeding again adds.
+Answers with what a client needs to connect, and the path of an incoming webhook where one is
+wanted. Seeding again adds.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+from deployments.sandbox.slack.hooks import add_hook
+from deployments.sandbox.slack.received import channels_named
 from deployments.sandbox.slack.workspace import Channel, Token, User, Workspace
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 Given = dict[str, Any]
 OPTIONS = frozenset(
     {"key", "users", "people", "channels", "domain", "app", "team", "scopes", "token"}
-    | {"signing_secret", "client_id", "client_secret", "app_id", "rotation", "rng"}
+    | {"signing_secret", "client_id", "client_secret", "app_id", "rotation", "rng", "hook"}
 )
 APP_OPTIONS = {
     "signing_secret": "signing_secret",
@@ -62,10 +65,12 @@ def sow(sandbox: SlackSandbox, workspace: Workspace, given: Given) -> Given:
     _channels(workspace, given.get("channels", 0))
     workspace.bot.app_id = workspace.app.id
     workspace.bot_profile |= {"app_id": workspace.app.id, "team_id": workspace.id}
-    made = {
+    made: Given = {
         "users": len(workspace.users) - before[0],
         "channels": len(workspace.channels) - before[1],
     }
+    if "hook" in given:
+        made["hook"] = add_hook(workspace, channels_named(workspace, given["hook"])[0])
     return connection(sandbox, workspace) | made
 
 

@@ -149,6 +149,7 @@ class Workspace:
         self.channels: dict[str, Channel] = {}
         self.by_name: dict[str, Channel] = {}
         self.directs: dict[frozenset[str], Channel] = {}
+        self.hooks: dict[str, str] = {}  # path of an incoming webhook → channel
         self.scheduled: dict[str, tuple[Channel, int, Message]] = {}
         self.posted = 0
         self.message_limit: int | None = None
