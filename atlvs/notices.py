@@ -44,6 +44,11 @@ class NoticeType:
     text: str = ""  # SMS, and the plain fallback: str.format_map over the variables
 
     @property
+    def owed(self) -> bool:
+        """Whether it passes through preferences, quiet hours and digests."""
+        return self.critical or self.transactional
+
+    @property
     def known(self) -> frozenset[str]:
         """All variables that it takes."""
         return self.required | self.optional | {"url", "message"}

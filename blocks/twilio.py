@@ -11,17 +11,15 @@ from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode, urlsplit
 
-import orjson
 from pydantic import Field, HttpUrl, PrivateAttr, SecretStr
 
 from atlvs.db import connections
-from atlvs.errors import IntegrationError, OutcomeUnknown, Rejected, Unauthorized, Unavailable
+from atlvs.errors import IntegrationError, Unauthorized
 from atlvs.records import Check, Finding, ProviderEvent
 from atlvs.settings import settings
 from blocks.base import Connector
-from blocks.twilio_errors import CALM, meaning_of
+from blocks.twilio_errors import MENDS, mend_for, parsed
 from blocks.twilio_webhooks import events_in, signed_form
-from blocks.wire import Answer, retry_after
 
 Json = dict[str, Any]
 Fields = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -29,10 +27,6 @@ VERSION = "/2010-04-01"
 API, MESSAGES, CALLS = "api", "messages", "calls"  # buckets of the pace
 ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 FORM = "application/x-www-form-urlencoded"
-MENDS: dict[type[IntegrationError], str] = {
-    Unauthorized: "Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN (or the API key) as the console has them.",
-    Unavailable: "Try again later; https://status.twilio.com tells more.",
-}
 # What a segment costs about, in US dollars, by how a number begins: rounded, of 2026, without
 # carriers' own fees. https://www.twilio.com/en-us/sms/pricing
 SEGMENT_PRICES = {
@@ -208,10 +202,8 @@ class Twilio(Connector):
             return Finding(False, f"The account does not answer: {error.message}", mend_for(error))
         if status != "active":
             return Finding(False, f"Account {sid} is {status}.", "See the Twilio console.")
-        if kind == "Trial":
-            trial = "It is a trial: only verified numbers get messages, with a preface of Twilio's."
-            return Finding(True, f"Account {sid} is active. {trial}", "Upgrade it in the console.")
-        return Finding(True, f"Account {sid} is active.")
+        trial = " It is a trial: only verified numbers get messages." if kind == "Trial" else ""
+        return Finding(True, f"Account {sid} is active.{trial}")
 
     async def _account_by_key(self) -> Finding:
         """Standard API keys may do all that we need, and not see the account itself."""
@@ -310,50 +302,3 @@ def basic(credentials: tuple[str, str] | None) -> str:
     if credentials is None:
         raise Unauthorized("twilio", f"no key is set. {MENDS[Unauthorized]}", code="not_configured")
     return f"Basic {b64encode(':'.join(credentials).encode()).decode()}"
-
-
-def parsed(answer: Answer, *, reading: bool) -> Json:
-    """An answer's JSON object; an error answer, or one that cannot be read, raised as ours."""
-    try:
-        told = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        told = None
-    if answer.status >= 400:
-        raise refusal(answer.status, told, answer.headers, reading=reading)
-    if isinstance(told, dict) and answer.status < 300:
-        return told
-    kind = Unavailable if reading else OutcomeUnknown
-    raise kind("twilio", "the answer was cut off or is not JSON.", code="no_answer")
-
-
-def refusal(
-    status: int, told: Any, headers: Mapping[str, str], *, reading: bool
-) -> IntegrationError:
-    """An error answer, by what to do next. The text is ours: Twilio's repeats numbers."""
-    envelope: Mapping[str, Any] = told if isinstance(told, dict) else {}
-    code = envelope.get("code") if isinstance(envelope.get("code"), int) else None
-    meaning = meaning_of(code, status)
-    facts: dict[str, Any] = {
-        "code": str(code) if code else None,
-        "field": meaning.field,
-        "request_id": headers.get("Twilio-Request-Id"),
-        "retry_after": retry_after(headers),
-    }
-    if status in (401, 403):
-        return Unauthorized("twilio", meaning.text, **facts)
-    if code in CALM or status == 429:
-        facts["retry_after"] = facts["retry_after"] or CALM.get(code or 0)
-        return Unavailable("twilio", meaning.text, **facts)
-    if status >= 500 and not reading:
-        # The message may be on its way: who asked looks before it is sent again.
-        facts["code"] = "no_answer"
-        return OutcomeUnknown("twilio", meaning.text, **facts)
-    kind = Unavailable if status >= 500 else Rejected
-    return kind("twilio", meaning.text, **facts)
-
-
-def mend_for(error: IntegrationError) -> str:
-    """What a person does about it."""
-    if error.code in ("account_taken", "account_differs"):
-        return "Use another connection name."
-    return MENDS.get(type(error), "See the message.")

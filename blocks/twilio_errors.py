@@ -1,6 +1,22 @@
-"""Twilio's error codes, in words that say what to do. https://www.twilio.com/docs/api/errors"""
+"""Twilio's answers: what its error codes mean, and what to do about them.
 
+https://www.twilio.com/docs/api/errors
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from atlvs.errors import IntegrationError, OutcomeUnknown, Rejected, Unauthorized, Unavailable
+from blocks.wire import Answer, retry_after
+
+Json = dict[str, Any]
+MENDS: dict[type[IntegrationError], str] = {
+    Unauthorized: "Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN (or the API key) as the console has them.",
+    Unavailable: "Try again later; https://status.twilio.com tells more.",
+}
 
 
 @dataclass(frozen=True)
@@ -70,3 +86,50 @@ def meaning_of(code: int | None, status: int) -> Meaning:
     if code is None:
         return Meaning(f"answered {status}.")
     return Meaning(f"refused with error {code}: https://www.twilio.com/docs/api/errors/{code}")
+
+
+def parsed(answer: Answer, *, reading: bool) -> Json:
+    """An answer's JSON object; an error answer, or one that cannot be read, raised as ours."""
+    try:
+        told = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        told = None
+    if answer.status >= 400:
+        raise refusal(answer.status, told, answer.headers, reading=reading)
+    if isinstance(told, dict) and answer.status < 300:
+        return told
+    kind = Unavailable if reading else OutcomeUnknown
+    raise kind("twilio", "the answer was cut off or is not JSON.", code="no_answer")
+
+
+def refusal(
+    status: int, told: Any, headers: Mapping[str, str], *, reading: bool
+) -> IntegrationError:
+    """An error answer, by what to do next. The text is ours: Twilio's repeats numbers."""
+    envelope: Mapping[str, Any] = told if isinstance(told, dict) else {}
+    code = envelope.get("code") if isinstance(envelope.get("code"), int) else None
+    meaning = meaning_of(code, status)
+    facts: dict[str, Any] = {
+        "code": str(code) if code else None,
+        "field": meaning.field,
+        "request_id": headers.get("Twilio-Request-Id"),
+        "retry_after": retry_after(headers),
+    }
+    if status in (401, 403):
+        return Unauthorized("twilio", meaning.text, **facts)
+    if code in CALM or status == 429:
+        facts["retry_after"] = facts["retry_after"] or CALM.get(code or 0)
+        return Unavailable("twilio", meaning.text, **facts)
+    if status >= 500 and not reading:
+        # The message may be on its way: who asked looks before it is sent again.
+        facts["code"] = "no_answer"
+        return OutcomeUnknown("twilio", meaning.text, **facts)
+    kind = Unavailable if status >= 500 else Rejected
+    return kind("twilio", meaning.text, **facts)
+
+
+def mend_for(error: IntegrationError) -> str:
+    """What a person does about it."""
+    if error.code in ("account_taken", "account_differs"):
+        return "Use another connection name."
+    return MENDS.get(type(error), "See the message.")

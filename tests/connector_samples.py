@@ -72,8 +72,8 @@ def key_of_sendgrid(number: int) -> str:
     return b64encode(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
 
 
-def signed_by_sendgrid(body: bytes, url: str) -> dict[str, str]:
-    at = str(int(time()))
+def signed_by_sendgrid(body: bytes, url: str, age: int = 0) -> dict[str, str]:
+    at = str(int(time()) - age)
     made = private_key_of_sendgrid(2).sign(at.encode() + body, ec.ECDSA(hashes.SHA256()))
     return {
         "x-twilio-email-event-webhook-signature": b64encode(made).decode(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import UUID
 
 import pytest
@@ -17,8 +17,9 @@ from blocks.sendgrid import SendGrid
 
 
 @pytest.fixture
-def mail_account(sandbox: Sandbox) -> Post:
-    return Post(sandbox.url)
+def mail_account(sandbox: Sandbox) -> Iterator[Post]:
+    yield Post(sandbox.url)
+    sandbox.limits("sendgrid", default=True)
 
 
 @pytest.fixture

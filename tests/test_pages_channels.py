@@ -12,9 +12,9 @@ pytest_plugins = ["pages_fixtures"]
 
 def test_everything_is_stopped_and_email_comes_back(pages_ada: PagesClient, rows: Any, org: UUID):
     answer = pages_ada.post({"stop": "all"})
-    assert "no e-mail, text messages and phone calls at all" in answer.text
+    assert "no e-mail, text messages and phone calls" in answer.text
     assert rows(LEDGER) == [
-        ("email", "ada@example.com", "all", "refused", "page"),
+        ("email", "ada@example.com", "optional", "refused", "page"),
         ("sms", "+12025550143", "all", "refused", "page"),
         ("call", "+12025550143", "all", "refused", "page"),
     ]

@@ -15,7 +15,7 @@ def test_one_click_ends_a_category_for_a_contact(pages_ada: PagesClient, rows: A
     assert answer.status_code == 200
     assert answer.history == []
     assert rows(WISHES) == [("news", "email", False)]
-    assert rows(LEDGER) == []
+    assert rows(LEDGER) == [("email", "ada@example.com", "news", "refused", "page")]
     assert pages_ada.page().values["wish.news.email"] == "no"
     assert pages_ada.page().values["wish.tasks.email"] == "now"
 
@@ -29,10 +29,10 @@ def test_one_click_ends_a_category_for_an_address(pages_stranger: PagesClient, r
 
 def test_one_click_without_a_category_ends_all_email(pages_ada: PagesClient, rows: Any):
     pages_ada.email = "Ada.Old@example.com"
-    assert "no e-mail at all" in pages_ada.one_click().text
+    assert "but what you ask for" in pages_ada.one_click().text
     assert rows(LEDGER) == [
-        ("email", "ada@example.com", "all", "refused", "page"),
-        ("email", "ada.old@example.com", "all", "refused", "page"),
+        ("email", "ada@example.com", "optional", "refused", "page"),
+        ("email", "ada.old@example.com", "optional", "refused", "page"),
     ]
     pages_ada.one_click()
     assert len(rows(LEDGER)) == 2
@@ -40,7 +40,7 @@ def test_one_click_without_a_category_ends_all_email(pages_ada: PagesClient, row
 
 def test_one_click_on_the_link_to_the_choices_ends_all_email(pages_ada: PagesClient, rows: Any):
     assert pages_ada.post(ONE_CLICK).status_code == 200
-    assert rows(LEDGER) == [("email", "ada@example.com", "all", "refused", "page")]
+    assert rows(LEDGER) == [("email", "ada@example.com", "optional", "refused", "page")]
 
 
 def test_one_click_as_multipart(pages_ada: PagesClient, rows: Any):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sandbox_client import Sandbox
 from twilio_client import NUMBER, PHONE, TwilioAccount, until
-from twilio_deliveries import delivery, fields_of, stored_delivery, words
+from twilio_deliveries import aged, delivery, fields_of, stored_delivery, words
 
 from atlvs.db import connections, deliveries
 from atlvs.db.engine import database
@@ -37,7 +35,7 @@ async def test_sms_arrives_as_the_types_text(
     await SMS.turn(twilio, [one])
     (outcome,) = await SMS.send(twilio, [one])
     assert (outcome.delivery, outcome.state) == (one.id, "sent")
-    (got,) = until(twilio_account.received, len)
+    (got,) = until(twilio_account.received, bool)
     assert (got["body"], got["to"], got["from"], got["sid"]) == (
         *(TEXT, PHONE, NUMBER),
         outcome.provider_id,
@@ -158,8 +156,7 @@ async def test_lost_answer_is_looked_up(
     assert made == (kind in ("500_after", "reset_after", "truncate"))
     (outcome,) = await SMS.look(twilio, [one])
     assert outcome.state in (("sent", "delivered") if made else ("unknown",))
-    old = replace(one, sending_at=one.sending_at - timedelta(seconds=1))  # pyright: ignore
-    (outcome,) = await SMS.look(twilio, [old])
+    (outcome,) = await SMS.look(twilio, [aged(one)])
     assert outcome.state in (("sent", "delivered") if made else ("queued",))
 
 
@@ -193,10 +190,7 @@ async def test_two_alike_are_told_apart(
             await SMS.send(twilio, [one])
         sandbox.fault("reset", provider="twilio", method="POST", times=1)
     sandbox.clear_faults()
-    aged = [
-        replace(one, sending_at=one.sending_at - timedelta(seconds=1)) for one in (second, third)
-    ]  # pyright: ignore
-    outcomes = await SMS.look(twilio, aged)
+    outcomes = await SMS.look(twilio, [aged(second), aged(third)])
     assert sorted(outcome.state for outcome in outcomes) in (
         ["delivered", "queued"],
         ["queued", "sent"],
@@ -245,8 +239,7 @@ async def test_texts_wiped_at_twilio_leave_it_open(
 ) -> None:
     one = await stored_delivery(rows, org)
     twilio_account.final(twilio_account.sent(ContentRetention="discard", Body="secret")["sid"])
-    old = replace(one, sending_at=one.sending_at - timedelta(seconds=2))  # pyright: ignore
-    (outcome,) = await SMS.look(twilio, [old])
+    (outcome,) = await SMS.look(twilio, [aged(one, 2)])
     assert outcome.state == "unknown"
 
 

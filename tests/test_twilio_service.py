@@ -15,9 +15,9 @@ from twilio_deliveries import words
 from web_client import new_key, serving
 
 from atlvs.db.engine import database
-from atlvs.errors import OutcomeUnknown, Rejected, Unavailable
+from atlvs.errors import Rejected
 from blocks.twilio import Twilio
-from blocks.wire import patience
+from tasks.notify.draining import drain_notifications
 from tasks.twilio import service
 
 pytest_plugins = ["twilio_fixtures"]
@@ -81,9 +81,9 @@ async def test_who_refused_gets_nothing(
         with pytest.raises(Rejected) as told:
             await sent(twilio)
         assert told.value.code == "suppressed"
+        assert PHONE[2:] not in str(told.value)
     assert words(rows) == [("sms", PHONE, "refused", "replied STOP")]
     assert len(twilio_account.messages()) == before
-    assert PHONE[2:] not in str(told.value)
 
 
 async def test_wrong_number_is_remembered(
@@ -99,59 +99,6 @@ async def test_wrong_number_is_remembered(
     assert told.value.code == "suppressed"
     assert words(rows) == [("sms", PHONE, "unreachable", "no mobile number")]
     assert twilio_account.counts() == {}
-
-
-@pytest.mark.parametrize(
-    ("kind", "rule"),
-    [
-        ("500_before", {}),
-        ("500_after", {}),
-        ("429", {"headers": {"Retry-After": "0"}}),
-        ("429", {}),
-        ("reset", {}),
-        ("reset_after", {}),
-        ("truncate", {}),
-        ("status", {"status": 502, "body": "<html>Bad gateway</html>"}),
-        ("status", {"status": 200, "body": "<html>Welcome to the hotel</html>"}),
-        ("status", {"status": 503}),
-    ],
-)
-async def test_each_fault_ends_with_one_message_and_one_call(
-    twilio: Twilio, twilio_account: TwilioAccount, sandbox: Sandbox, kind: str, rule: Any
-) -> None:
-    for path in ("Messages", "Calls"):
-        sandbox.fault(kind, provider="twilio", method="POST", path=path, times=1, **rule)
-    await sent(twilio)
-    await service.make_call.fn(twilio, uuid4(), PHONE, message="Fire in hall 4")
-    assert [rule["hits"] for rule in sandbox.control("GET", "faults")] == [1, 1]
-    assert until(twilio_account.counts, lambda each: each == {PHONE: 1})
-    assert len(twilio_account("GET", "/Calls.json").json()["calls"]) == 1
-
-
-async def test_not_found_yet_is_unknown_until_it_is_certain(
-    twilio: Twilio, twilio_account: TwilioAccount, sandbox: Sandbox
-) -> None:
-    patience.set(0.0)
-    sandbox.fault("reset", provider="twilio", method="POST", times=1)
-    request = uuid4()
-    with pytest.raises(OutcomeUnknown):
-        await sent(twilio, request)
-    with pytest.raises(OutcomeUnknown, match="Ask again with the same key") as told:
-        await sent(twilio, request)
-    assert told.value.retry_after
-    await asyncio.sleep(0.6)
-    assert await sent(twilio, request)
-    assert until(twilio_account.counts, lambda each: each == {PHONE: 1})
-
-
-async def test_lost_message_is_not_taken_for_an_earlier_one_of_the_same_text(
-    twilio: Twilio, twilio_account: TwilioAccount, sandbox: Sandbox
-) -> None:
-    first = await sent(twilio)
-    sandbox.fault("reset", provider="twilio", method="POST", times=1)
-    second = await sent(twilio)
-    assert first["sid"] != second["sid"]
-    assert until(twilio_account.counts, lambda each: each == {PHONE: 2})
 
 
 async def test_call_says_or_asks_what_to_do(
@@ -213,7 +160,7 @@ async def test_bulk_raises_one_notification(
     given = [PHONE, "(415) 555-0123", "+14155550199"]
     for _ in range(2):
         raised = await service.send_bulk_sms.fn(twilio, request, given, "Doors open")
-    assert set(raised) >= {"id", "state"}
+        assert set(raised) >= {"id", "state"}
     ((kind, channels, audience, data),) = rows(
         "select type, channels, audience, data from integration_notifications"
     )
@@ -225,21 +172,27 @@ async def test_bulk_raises_one_notification(
     assert told.value.field == "recipients.1"
 
 
-async def test_slow_answer_is_waited_for(
-    twilio: Twilio, twilio_account: TwilioAccount, sandbox: Sandbox
+async def test_bulk_reaches_everybody_once(
+    twilio: Twilio, twilio_account: TwilioAccount, rows: Any, org: UUID
 ) -> None:
-    sandbox.fault("slow", provider="twilio", method="POST", times=1, seconds=1.5)
-    await sent(twilio)
-    assert until(twilio_account.counts, lambda each: each == {PHONE: 1})
-
-
-async def test_outage_is_told_as_one(twilio: Twilio) -> None:
-    patience.set(0.0)
-    twilio.api_base = "http://127.0.0.1:9"
-    with pytest.raises(Unavailable):
-        await sent(twilio)
-    with pytest.raises(Unavailable):
-        await service.get_message.fn(twilio, f"SM{'0' * 32}")
+    rows(
+        "insert into integration_notification_settings (org_id, quiet_begins, quiet_ends)"
+        " values (%s, '0:00', '0:00')",
+        org,
+    )
+    twilio_account.act("phone", PHONE, refuse=21610)
+    everybody = [f"+1416555{number:04}" for number in range(100, 130)]
+    request = uuid4()
+    for _ in range(2):
+        await service.send_bulk_sms.fn(twilio, request, [*everybody, PHONE], "Doors open at seven")
+        await drain_notifications()
+    counts = until(twilio_account.counts, lambda each: len(each) >= 30)
+    assert counts == dict.fromkeys(everybody, 1)
+    found = rows(
+        "select state, code, count(*) from integration_deliveries group by 1, 2 order by 1"
+    )
+    assert found == [("sent", None, 30), ("suppressed", "21610", 1)]
+    assert words(rows) == [("sms", PHONE, "refused", "replied STOP")]
 
 
 async def test_nothing_of_a_message_is_in_the_audit(twilio: Twilio, rows: Any) -> None:

@@ -45,13 +45,13 @@ def truth(account: TwilioAccount) -> dict[str, tuple[str, int | None]]:
 
 
 @pytest.fixture
-def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+def twilio_small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "PAGE", 7)
     monkeypatch.setattr(reading, "CHUNK", 10)
 
 
 async def test_full_sync_makes_our_table_equal_and_a_second_writes_nothing(
-    twilio: Twilio, twilio_account: TwilioAccount, rows: Rows, small_pages: None
+    twilio: Twilio, twilio_account: TwilioAccount, rows: Rows, twilio_small_pages: None
 ) -> None:
     twilio_account.control("POST", "seed", messages=200, days=20)
     twilio_account.act("reply", **{"from": PHONE, "to": NUMBER, "body": "secret words"})
@@ -75,7 +75,7 @@ async def test_full_sync_makes_our_table_equal_and_a_second_writes_nothing(
 
 
 async def test_deleted_messages_become_tombstones_and_many_wait_for_a_person(
-    twilio: Twilio, twilio_account: TwilioAccount, rows: Rows, small_pages: None
+    twilio: Twilio, twilio_account: TwilioAccount, rows: Rows, twilio_small_pages: None
 ) -> None:
     twilio_account.control("POST", "seed", messages=60, days=20)
     await full()
@@ -110,7 +110,11 @@ async def test_what_twilio_has_forgotten_stays(
 
 
 async def test_many_of_one_second_are_all_seen(
-    twilio: Twilio, twilio_account: TwilioAccount, rows: Rows, sandbox: Sandbox, small_pages: None
+    twilio: Twilio,
+    twilio_account: TwilioAccount,
+    rows: Rows,
+    sandbox: Sandbox,
+    twilio_small_pages: None,
 ) -> None:
     sandbox.clock(now="2026-05-01T10:00:00Z", frozen=True)
     for number in range(25):
@@ -134,7 +138,11 @@ async def test_dry_run_stores_nothing(
 
 
 async def test_incremental_brings_what_is_new_and_what_changed(
-    twilio: Twilio, twilio_account: TwilioAccount, rows: Rows, sandbox: Sandbox, small_pages: None
+    twilio: Twilio,
+    twilio_account: TwilioAccount,
+    rows: Rows,
+    sandbox: Sandbox,
+    twilio_small_pages: None,
 ) -> None:
     twilio_account.control("POST", "seed", messages=100, days=20)
     twilio_account.settings(transit=1_000)
@@ -218,7 +226,11 @@ async def test_stale_deliveries_are_asked_for(
     "checkpoint", ["twilio.page:4", "twilio.before-save", "twilio.in-save", "twilio.after-save"]
 )
 async def test_killed_sync_goes_on(
-    twilio: Twilio, twilio_account: TwilioAccount, rows: Rows, checkpoint: str, small_pages: None
+    twilio: Twilio,
+    twilio_account: TwilioAccount,
+    rows: Rows,
+    checkpoint: str,
+    twilio_small_pages: None,
 ) -> None:
     twilio_account.control("POST", "seed", messages=100, days=20)
     program = [sys.executable, str(Path(__file__).with_name("twilio_run.py")), "7", "10"]
@@ -239,7 +251,11 @@ async def test_killed_sync_goes_on(
 
 
 async def test_place_that_is_gone_is_no_obstacle(
-    twilio: Twilio, twilio_account: TwilioAccount, rows: Rows, sandbox: Sandbox, small_pages: None
+    twilio: Twilio,
+    twilio_account: TwilioAccount,
+    rows: Rows,
+    sandbox: Sandbox,
+    twilio_small_pages: None,
 ) -> None:
     twilio_account.control("POST", "seed", messages=40, days=20)
     sandbox.fault(
@@ -264,7 +280,11 @@ async def test_two_at_once_are_told_so(twilio: Twilio, twilio_account: TwilioAcc
 
 
 async def test_outages_on_the_way_are_ridden_out(
-    twilio: Twilio, twilio_account: TwilioAccount, rows: Rows, sandbox: Sandbox, small_pages: None
+    twilio: Twilio,
+    twilio_account: TwilioAccount,
+    rows: Rows,
+    sandbox: Sandbox,
+    twilio_small_pages: None,
 ) -> None:
     twilio_account.control("POST", "seed", messages=30, days=20)
     for kind in ("500_before", "429", "reset", "truncate"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -68,3 +70,9 @@ def states(rows: Any) -> list[tuple[Any, ...]]:
 def words(rows: Any) -> list[tuple[Any, ...]]:
     """The consent ledger."""
     return rows("select channel, address, verdict, reason from integration_consents order by id")
+
+
+def aged(one: Delivery, seconds: float = 1) -> Delivery:
+    """As if it had been sent earlier."""
+    assert one.sending_at
+    return replace(one, sending_at=one.sending_at - timedelta(seconds=seconds))

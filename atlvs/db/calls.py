@@ -1,8 +1,9 @@
 """Every call to a provider: paced by a limit that all processes share, and written to the audit."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from atlvs.db.engine import Transaction, database
 from atlvs.records import Connection
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """One exchange with a provider. Paths carry ids at most, never a query, a body or a header."""
 
@@ -27,11 +28,14 @@ class Call:
     waited_ms: float
 
 
+_values = attrgetter(*Call.__dataclass_fields__)  # astuple would copy each value
+
+
 async def write_calls(tx: Transaction, connection: Connection, calls: Sequence[Call]) -> None:
     """Append to the audit, in the caller's transaction (one organization's)."""
     if not calls:
         return
-    columns = zip(*map(astuple, calls), strict=True)
+    columns = zip(*map(_values, calls), strict=True)
     await tx.execute(
         "insert into integration_calls (org_id, connection_id, provider, operation, method, path, request_id,"
         " provider_request_id, status, outcome, records, started_at, duration_ms, waited_ms)"

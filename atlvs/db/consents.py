@@ -1,7 +1,8 @@
 """The consent ledger: what people and providers said about an address, over all channels.
 
-Nothing is overwritten: the newest word of a scope counts. `all` binds every message on the channel, a
-category only its own; a word that arrives late does not outweigh what was said after it.
+Nothing is overwritten: the newest word of a scope counts, and one that arrives late does not outweigh
+what was said after it. `all` binds every message on the channel; `optional` and a category bind what
+is neither owed (transactional) nor critical.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,14 +13,19 @@ from uuid import UUID, uuid4
 from atlvs.db.engine import Transaction
 from atlvs.records import Word
 
+ALL, OPTIONAL = "all", "optional"  # scopes, beside the categories
 
-def standing(delivery: str) -> str:
-    """The newest word of scope `all` about a delivery's address, as a lateral subquery over that alias."""
-    d = delivery
+
+def standing(delivery: str, notification: str) -> str:
+    """What forbids a delivery, as a lateral subquery over these aliases: no row when nothing does."""
+    d, n = delivery, notification
     return f"""
-        select verdict, reason from integration_consents as word
-        where (word.org_id, word.channel, word.address, word.scope) = ({d}.org_id, {d}.channel, {d}.address, 'all')
-        order by occurred_at desc, id desc limit 1
+        select verdict, reason from (
+            select distinct on (scope) scope, verdict, reason from integration_consents as word
+            where (word.org_id, word.channel, word.address) = ({d}.org_id, {d}.channel, {d}.address)
+                and (scope = 'all' or scope in ('optional', {n}.category) and not {n}.owed)
+            order by scope, occurred_at desc, id desc
+        ) as newest where verdict <> 'allowed' limit 1
     """
 
 
@@ -59,7 +65,8 @@ async def record(tx: Transaction, org_id: UUID, words: Sequence[Word]) -> int:
 async def refusals(
     tx: Transaction, channel: str, addresses: Collection[str], category: str | None = None
 ) -> dict[str, str]:
-    """Which of these addresses must not get a message, and why. Keys are normal addresses."""
+    """Which of these addresses must not get a message, and why. Keys are normal addresses. Without a
+    category: a message that is owed or critical."""
     cursor = await tx.execute(
         """
         select address, string_agg(verdict || ': ' || reason, ', ' order by scope) as why from (
@@ -72,7 +79,7 @@ async def refusals(
         {
             "channel": channel,
             "addresses": sorted({normal(channel, address) for address in addresses}),
-            "scopes": ["all", category] if category else ["all"],
+            "scopes": [ALL, OPTIONAL, category] if category else [ALL],
         },
     )
     return {row["address"]: row["why"] for row in await cursor.fetchall()}

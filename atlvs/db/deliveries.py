@@ -30,6 +30,30 @@ READ = """
     n.subject, n.data || d.data as data, n.sealed, n.record_type, n.record_id, d.attempts, d.looks,
     d.sending_at, d.call_id, d.provider_id
 """
+# One statement, whose work does not grow with what is due besides.
+CLAIM = f"""
+    with due as (
+        select d.id, coalesce(n.expires_at <= now(), false) as late,
+            case when d.quiet_at <= now() then greatest(d.due_at, d.quiet_at + d.quiet_for) else d.due_at end as due_at,
+            case when d.quiet_at <= now() then d.quiet_at + interval '1 day'
+                * ceil(extract(epoch from now() - d.quiet_at) / 86400 + 0.0001) else d.quiet_at end as quiet_at
+        from integration_deliveries as d
+        join integration_notifications as n on n.id = d.notification_id and n.state = 'sending'
+        where d.org_id = atlvs_org() and d.channel = %(channel)s and d.state = 'queued'
+            and d.lease is null and d.due_at <= now()
+            and (%(notification)s::uuid is null or d.notification_id = %(notification)s)
+        order by d.due_at, d.seq limit %(most)s for update of d skip locked
+    )
+    update integration_deliveries as d set
+        lease = case when not due.late and due.due_at <= now() then %(lease)s::uuid end,
+        state = case when due.late then 'skipped' else d.state end,
+        reason = case when due.late then 'it would come too late' else d.reason end,
+        updated_at = case when due.late then clock_timestamp() else d.updated_at end,
+        due_at = due.due_at, quiet_at = due.quiet_at
+    from due, integration_notifications as n
+    where d.id = due.id and n.id = d.notification_id
+    returning {READ}, d.seq, d.lease is not null as taken
+""".encode()
 
 
 @asynccontextmanager
@@ -45,30 +69,19 @@ async def leasing() -> AsyncGenerator[UUID]:
 async def claim(
     org_id: UUID, channel: str, lease: UUID, most: int, notification: UUID | None = None
 ) -> list[Delivery]:
-    """Lease due deliveries of notifications that are being sent; of one of them if it is given."""
+    """Lease due deliveries of notifications that are being sent; of one of them if it is given.
+
+    Of those it comes across, what would come too late is skipped, and what has come into its
+    recipient's quiet hours since it was planned waits for their end.
+    """
     given = {"channel": channel, "lease": lease, "most": most, "notification": notification}
     async with database().org(org_id) as tx:
-        await _skip_late(tx, channel)
-        await _keep_quiet(tx, channel)
-        cursor = await tx.execute(
-            f"""
-            with due as (
-                select d.id from integration_deliveries as d
-                where d.org_id = atlvs_org() and d.channel = %(channel)s and d.state = 'queued'
-                    and d.lease is null and d.due_at <= now()
-                    and (%(notification)s::uuid is null or d.notification_id = %(notification)s)
-                    and exists (select from integration_notifications as n
-                                where n.id = d.notification_id and n.state = 'sending')
-                order by d.due_at, d.seq limit %(most)s for update of d skip locked
-            )
-            update integration_deliveries as d set lease = %(lease)s
-            from due, integration_notifications as n
-            where d.id = due.id and n.id = d.notification_id returning {READ}, d.seq
-            """.encode(),
-            given,
-        )
-        rows = sorted(await cursor.fetchall(), key=lambda row: row.pop("seq"))
-    return opened(rows)
+        while True:
+            rows = await (await tx.execute(CLAIM, given)).fetchall()
+            taken = [row for row in rows if row.pop("taken")]
+            if taken or not rows:
+                break
+    return opened(sorted(taken, key=lambda row: row.pop("seq")))
 
 
 async def begin(
@@ -82,15 +95,15 @@ async def begin(
     cursor = await tx.execute(
         f"""
         update integration_deliveries as d set
-            state = case when coalesce(word.verdict, 'allowed') = 'allowed' then 'sending' else 'suppressed' end,
-            reason = case when coalesce(word.verdict, 'allowed') = 'allowed' then d.reason else word.verdict || ': ' || word.reason end,
-            lease = case when coalesce(word.verdict, 'allowed') = 'allowed' then d.lease end,
+            state = case when word.verdict is null then 'sending' else 'suppressed' end,
+            reason = case when word.verdict is null then d.reason else word.verdict || ': ' || word.reason end,
+            lease = case when word.verdict is null then d.lease end,
             sending_at = clock_timestamp(), attempts = d.attempts + 1, connection_id = %(connection)s,
             call_id = given.call_id, updated_at = clock_timestamp()
         from unnest(%(ids)s::uuid[], %(calls)s::uuid[]) as given(id, call_id)
         join integration_deliveries as d2 on d2.id = given.id
         join integration_notifications as n on n.id = d2.notification_id and n.state = 'sending'
-        left join lateral ({standing("d2")}) as word on true
+        left join lateral ({standing("d2", "n")}) as word on true
         where d.id = given.id and d.state = 'queued' and d.lease = %(lease)s
         returning d.id, d.state
         """.encode(),
@@ -275,28 +288,6 @@ def opened(rows: Iterable[dict[str, Any]]) -> list[Delivery]:
         row["data"] |= secrets.get(row["notification_id"], {})
         found.append(Delivery(**row))
     return found
-
-
-async def _skip_late(tx: Transaction, channel: str) -> None:
-    """A reminder of what has begun is worse than none."""
-    await tx.execute(
-        "update integration_deliveries as d set state = 'skipped', reason = 'it would come too late',"
-        " updated_at = clock_timestamp() from integration_notifications as n where d.org_id = atlvs_org()"
-        " and d.channel = %s and d.state = 'queued' and d.lease is null and d.due_at <= now()"
-        " and n.id = d.notification_id and n.expires_at <= now()",
-        [channel],
-    )
-
-
-async def _keep_quiet(tx: Transaction, channel: str) -> None:
-    """What has come into its recipient's quiet hours since it was planned waits for their end."""
-    await tx.execute(
-        "update integration_deliveries set due_at = greatest(due_at, quiet_at + quiet_for),"
-        " quiet_at = quiet_at + interval '1 day' * ceil(extract(epoch from now() - quiet_at) / 86400 + 0.0001)"
-        " where org_id = atlvs_org() and channel = %s and state = 'queued' and lease is null and due_at <= now()"
-        " and quiet_at <= now()",
-        [channel],
-    )
 
 
 def _columns(outcomes: Sequence[Outcome]) -> dict[str, Any]:

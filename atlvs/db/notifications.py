@@ -104,8 +104,8 @@ async def raise_in(tx: Transaction, org_id: UUID, asked: Asked) -> tuple[UUID, s
     channels = asked.channels or tuple(map(str, kind.channels))
     cursor = await tx.execute(
         "insert into integration_notifications (org_id, key, fingerprint, type, category, subject, data, sealed,"
-        " audience, channels, mode, origin, record_type, record_id, dry_run, expires_at)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " audience, channels, mode, origin, record_type, record_id, dry_run, expires_at, owed)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " on conflict (org_id, key) do nothing returning id, state",
         [
             org_id,
@@ -124,6 +124,7 @@ async def raise_in(tx: Transaction, org_id: UUID, asked: Asked) -> tuple[UUID, s
             asked.record_id,
             asked.dry_run,
             kind.expires_at(asked.data),
+            kind.owed,
         ],
     )
     made = await cursor.fetchone()

@@ -10,6 +10,7 @@ from datetime import time
 from typing import Any
 
 from atlvs.db import consents
+from atlvs.db.consents import ALL, OPTIONAL
 from atlvs.db.engine import Transaction
 from atlvs.db.persons import Person
 from atlvs.errors import Rejected
@@ -71,7 +72,7 @@ async def read(tx: Transaction, person: Person) -> Choices:
     refused = frozenset(
         (word["scope"], word["channel"])
         for word in _newest(words)
-        if word["scope"] != "all" and word["verdict"] == "refused"
+        if word["scope"] not in (ALL, OPTIONAL) and word["verdict"] == "refused"
     )
     return Choices(
         wishes=await _wishes(tx, person) | dict.fromkeys(refused, Wish(wanted=False)),
@@ -87,18 +88,22 @@ async def wish(tx: Transaction, person: Person, wishes: Mapping[Cell, Wish]) -> 
     new = {cell: one for cell, one in wishes.items() if before.wish(*cell) != one}
     if person.contact_id:
         await _write(tx, person, new)
-        # Somebody comes back to what they had refused elsewhere, or before they were a contact.
-        await _say_about(tx, person, {cell: new[cell] for cell in before.refused & set(new)})
-    else:
-        await _say_about(tx, person, new)
+    # The address says it as well: a list of people may have it without knowing the contact.
+    turned = {cell for cell, one in new.items() if before.wish(*cell).wanted != one.wanted}
+    await _say_about(tx, person, {cell: new[cell] for cell in turned})
     return len(new)
 
 
 async def refuse(tx: Transaction, person: Person, channels: Sequence[str]) -> list[str]:
-    """Nothing more on these channels; returns those on which something was still sent."""
+    """Nothing more on these channels; returns those on which something was still sent.
+
+    By e-mail, what somebody asked for or is owed still comes: tickets, receipts, password resets.
+    """
     standing = (await read(tx, person)).standing
     ending = [channel for channel in channels if channel in standing and standing[channel].open]
-    await _say(tx, person, ending, "refused", "unsubscribed")
+    for channel in ending:
+        scope = OPTIONAL if channel == Channel.EMAIL else ALL
+        await _say(tx, person, [channel], "refused", "unsubscribed", scope)
     return ending
 
 
@@ -110,7 +115,8 @@ async def allow(tx: Transaction, person: Person, channel: str) -> None:
     if standing.verdict == "unreachable":
         raise Rejected("preferences", "nothing arrives at this address.", code="unreachable")
     if not standing.open:
-        await _say(tx, person, [channel], "allowed", "came back")
+        for scope in (ALL, OPTIONAL):
+            await _say(tx, person, [channel], "allowed", "came back", scope)
 
 
 async def keep_quiet(tx: Transaction, person: Person, quiet: Quiet | None) -> None:
@@ -157,7 +163,7 @@ async def _say(
     channels: Sequence[str],
     verdict: str,
     reason: str,
-    scope: str = "all",
+    scope: str = ALL,
 ) -> None:
     words = [
         Word(channel, address, verdict, reason, PAGE, scope, contact_id=person.contact_id)
@@ -186,7 +192,7 @@ async def _words(tx: Transaction, person: Person) -> list[dict[str, Any]]:
             "phone": PHONE,
             "channels": [channel for channel, _ in pairs],
             "addresses": [address for _, address in pairs],
-            "scopes": ["all", *Category],
+            "scopes": [ALL, OPTIONAL, *Category],
         },
     )
     return await cursor.fetchall()
@@ -202,7 +208,9 @@ def _newest(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _standing(channel: str, words: Sequence[dict[str, Any]]) -> Standing:
     """Of several addresses, the one that nothing is sent to is told of."""
-    about = [word for word in words if word["channel"] == channel and word["scope"] == "all"]
+    about = [
+        word for word in words if word["channel"] == channel and word["scope"] in (ALL, OPTIONAL)
+    ]
     stopped = any(
         word["texted"] and word["verdict"] == "refused" for word in about if channel == Channel.SMS
     )

@@ -112,9 +112,9 @@ async def _saved(tx: Transaction, person: Person, form: Mapping[str, str]) -> Pa
 async def _stopped(tx: Transaction, person: Person, channels: list[str]) -> Page:
     await preferences.refuse(tx, person, channels)
     messages = pages_words.listed([MESSAGES[Channel(channel)] for channel in channels])
-    text = f"From now on you get no {messages} at all."
+    text = f"From now on you get no {messages}."
     if Channel.EMAIL in channels:
-        text += " That includes tickets, invoices and password resets."
+        text += " Tickets, receipts and password resets that you ask for still come by e-mail."
     return _done(person, "You are unsubscribed", [text])
 
 

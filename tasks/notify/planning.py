@@ -170,7 +170,7 @@ async def _refusals(
         for one in found:
             if one.address:
                 by_channel.setdefault(one.channel, set()).add(one.address)
-    category = None if notice.critical or notice.transactional else str(notice.category)
+    category = None if notice.owed else str(notice.category)
     return {
         (channel, address): why
         for channel, wanted in by_channel.items()
@@ -206,7 +206,7 @@ def _judged(
     if why:
         return replace(address, state="suppressed", reason=why)
     wish = one.preferences.get(address.channel) or {}
-    if wish.get("wanted") is False and not _passes(setting.notice):
+    if wish.get("wanted") is False and not setting.notice.owed:
         return replace(address, state="skipped", reason="does not want it")
     return address
 
@@ -251,7 +251,7 @@ def _times(one: Candidate, row: Planned, setting: Setting) -> dict[str, Any]:
             if setting.notice.digestible
             else {}
         )
-    if _passes(setting.notice):
+    if setting.notice.owed:
         return {}
     zone = (
         zone_of(one.quiet_zone)
@@ -269,11 +269,6 @@ def _times(one: Candidate, row: Planned, setting: Setting) -> dict[str, Any]:
         ends = one.quiet_ends or setting.habits.quiet_ends
         found |= quiet(due, begins, ends, zone)
     return found
-
-
-def _passes(notice: NoticeType) -> bool:
-    """Whether it passes through preferences, quiet hours and digests."""
-    return notice.critical or notice.transactional
 
 
 def _estimated(

@@ -66,19 +66,18 @@ SENDERS = {Channel.EMAIL: EmailSender()}
 
 
 async def _sent(connector: SendGrid, made: Request) -> list[Outcome]:
-    answer = await connector.mail(made.body, paced=True)
-    wrong = named(answer) if answer.status == 400 else {}
-    if any(place < len(made.going) for place in wrong):
-        return _without(made, wrong)
     try:
-        message = accepted(answer)
+        answer = await connector.mail(made.body, paced=True)
+        wrong = named(answer) if answer.status == 400 else {}
+        if any(place < len(made.going) for place in wrong):
+            return _without(made, wrong)
+        message = accepted(answer) or None
     except (OutcomeUnknown, Rejected) as error:
         if not made.aside:
             raise
-        return [
-            _ended(one.delivery, error) for one in made.going
-        ]  # the others have a fate of their own
-    return [Outcome(one.delivery.id, "sent", provider_id=message or None) for one in made.going]
+        # The others of the batch have a fate of their own.
+        return [_ended(one.delivery, error) for one in made.going]
+    return [Outcome(one.delivery.id, "sent", provider_id=message) for one in made.going]
 
 
 def named(answer: Answer) -> dict[int, str]:

@@ -36,7 +36,7 @@ FINAL = frozenset(
 VERDICTS: dict[int, tuple[str, str]] = {
     21610: ("refused", "replied STOP"),
     21211: ("unreachable", "invalid number"),
-    21217: ("unreachable", "invalid number"),
+    21217: ("unreachable", "invalid number"),  # of calls
     21614: ("unreachable", "no mobile number"),
     30005: ("unreachable", "unknown number"),
     30006: ("unreachable", "landline or unreachable carrier"),
@@ -46,7 +46,12 @@ ONCE_AGAIN: dict[int, float] = {30003: 1800.0, 30008: 1800.0}  # off or lost: tr
 
 
 def outcome_of(
-    delivery: UUID, sid: str, status: str, error: int | None, at: datetime | None = None
+    delivery: UUID,
+    sid: str,
+    status: str,
+    error: int | None,
+    at: datetime | None = None,
+    segments: int | None = None,
 ) -> Outcome | None:
     """What a state says of a delivery; None when it says nothing that we know."""
     state = STATES.get(status)
@@ -56,7 +61,7 @@ def outcome_of(
         state = "suppressed"
     code = str(error) if error is not None else None
     reason = meaning_of(error, 0).text if error is not None else unanswered(status)
-    return Outcome(delivery, state, provider_id=sid, code=code, reason=reason, at=at)
+    return Outcome(delivery, state, sid, code=code, reason=reason, at=at, segments=segments)
 
 
 def unanswered(status: str) -> str | None:
@@ -79,12 +84,15 @@ def later(error: int | None, attempts: int) -> float | None:
     return AGAIN.get(error) or (ONCE_AGAIN.get(error) if attempts <= 1 else None)
 
 
-def word_of(channel: str, number: str, sid: str, error: int | None) -> Word | None:
+def word_of(
+    channel: str, number: str, sid: str, error: int | None, at: datetime | None = None
+) -> Word | None:
     """What an error says of the number it happened to."""
     if error not in VERDICTS or not number:
         return None
     verdict, reason = VERDICTS[error]
-    return Word(channel, number, verdict, reason, "twilio", event_id=f"{sid}:{error}")
+    event = f"{sid}:{error}"
+    return Word(channel, number, verdict, reason, "twilio", event_id=event, occurred_at=at)
 
 
 def word_of_reply(number: str, asked: str | None, sid: str, at: datetime) -> Word | None:

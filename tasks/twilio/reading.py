@@ -172,13 +172,12 @@ def told_by(kind: str, things: Sequence[Json], bound: Any) -> tuple[list[Outcome
         if one.get("direction") == INBOUND:
             continue
         sid, error = one["sid"], number_in(one.get("error_code"))
-        at = moment(one.get("date_updated"))
-        if sid in bound and (
-            known := outcome_of(bound[sid], sid, str(one.get("status")), error, at)
-        ):
-            outcomes.append(known)
-        if word := word_of(CHANNELS[kind], str(one.get("to") or ""), sid, error):
-            words.append(word)
+        at, number = moment(one.get("date_updated")), str(one.get("to") or "")
+        if delivery := bound.get(sid):
+            counted, status = number_in(one.get("num_segments")) or None, str(one.get("status"))
+            outcomes += filter(None, [outcome_of(delivery, sid, status, error, at, counted)])
+        # as of then: what the person said since outweighs it
+        words += filter(None, [word_of(CHANNELS[kind], number, sid, error, at)])
     return outcomes, words
 
 

@@ -21,6 +21,7 @@ create table integration_notifications (
     fingerprint text not null,             -- of what was asked: the same key with other content is refused
     type text not null,
     category text not null,
+    owed boolean not null default false,   -- asked for, owed or critical: passes preferences, digests, quiet hours
     subject text,
     data jsonb not null default '{}',
     sealed bytea,                          -- variables that are secrets, encrypted; wiped when it has ended
@@ -111,7 +112,7 @@ create table integration_consents (
     org_id uuid not null references organizations(id),
     channel text not null check (channel in ('slack', 'email', 'sms', 'call')),
     address text not null,                 -- lower-case e-mail, E.164 number, Slack user id
-    scope text not null default 'all',     -- all, or a category of notifications
+    scope text not null default 'all',     -- all, optional, or a category of notifications
     verdict text not null check (verdict in ('allowed', 'refused', 'unreachable')),
     reason text not null,                  -- stop, unsubscribe, bounce, spam report, invalid number, …
     source text not null,                  -- who told us: twilio, sendgrid, slack, page, person
