@@ -23,10 +23,8 @@ from blocks.twilio_webhooks import events_in, signed_form
 
 Json = dict[str, Any]
 Fields = Mapping[str, str] | Sequence[tuple[str, str]]
-VERSION = "/2010-04-01"
 API, MESSAGES, CALLS = "api", "messages", "calls"  # buckets of the pace
 ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
-FORM = "application/x-www-form-urlencoded"
 # What a segment costs about, in US dollars, by how a number begins: rounded, of 2026, without
 # carriers' own fees. https://www.twilio.com/en-us/sms/pricing
 SEGMENT_PRICES = {
@@ -118,7 +116,7 @@ class Twilio(Connector):
 
     def path(self, rest: str) -> str:
         """Where something of this account is: `path("/Messages.json")`."""
-        return f"{VERSION}/Accounts/{quote(self.account_sid, safe='')}{rest}"
+        return f"/2010-04-01/Accounts/{quote(self.account_sid, safe='')}{rest}"
 
     def messaging_url(self, path: str) -> str:
         """An address of the messaging API, which has a host of its own at the real Twilio."""
@@ -182,7 +180,7 @@ class Twilio(Connector):
             "Accept": "application/json",
         }
         if body is not None:
-            headers["Content-Type"] = FORM
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
         self._gate = self._gate or asyncio.Semaphore(self.concurrency)
         async with self._gate:
             answer = await self.wire.exchange(
@@ -265,13 +263,11 @@ class Twilio(Connector):
         there, ours = one.get(field) or "", self.webhook_url()
         if there == ours:
             return Finding(True, f"Replies to {one['sid']} reach us.")
-        if not there:
-            text = f"Replies to {one['sid']}, such as STOP, go nowhere."
-            return Finding(False, text, "Run: atlvs bootstrap")
-        text = f"Replies to {one['sid']}, such as STOP, go somewhere else."
-        return Finding(
-            False, text, f"Set the address for incoming messages to {ours} in the console."
+        text = (
+            f"Replies to {one['sid']}, such as STOP, go {'somewhere else' if there else 'nowhere'}."
         )
+        by_hand = f"Set the address for incoming messages to {ours} in the console."
+        return Finding(False, text, by_hand if there else "Run: atlvs bootstrap")
 
     def _callbacks(self) -> list[Finding]:
         found: list[Finding] = []

@@ -41,7 +41,7 @@ async def slack_connected(org: UUID, slack_workspace: Workspace) -> UUID:
 
 
 @pytest.fixture
-async def slack(slack_connected: UUID) -> AsyncIterator[Slack]:
+async def slack_bot(slack_connected: UUID) -> AsyncIterator[Slack]:
     """That connection, opened."""
     async with Slack.opened() as opened:
         yield opened

@@ -26,14 +26,14 @@ WRONG = [
     (["notify", "announcement", "--audience", "[1]"], "not a JSON object"),
     (
         ["notify", "announcement", "--audience", '{"kind": "tag"}', "--data", "message=x"],
-        "tag.name",
+        "audience.name",
     ),
     (["notify", "announcement", "--to", "everyone", "--data", "x"], "JSON object or name=value"),
     (["notify", "announcement", "--to", "everyone", "--channel", "fax"], "'slack'"),
     (["deliveries", "list", "--state", "nosuch"], "there are: planned"),
     (["deliveries", "list", "--since", "yesterday"], "is no time"),
     (["deliveries", "show", NOBODY], f"There is no delivery or notification {NOBODY}"),
-    (["deliveries", "approve", "nosuch"], "not a valid UUID"),
+    (["deliveries", "approve", "nosuch"], "valid UUID"),
     (["rules", "set", "{}"], "name"),
     (["rules", "set", '{"name": "x", "whom": 1}'], "A rule has no 'whom'"),
     (

@@ -14,9 +14,11 @@ from uuid import UUID
 import pytest
 from conftest import Rows
 from fanout_world import World
+from prefect.settings import get_current_settings
 from sandbox_client import Sandbox
 from test_notify_flows import ANY, artifact, run
 
+from atlvs.settings import settings
 from blocks.base import resources
 from flows import notify as told
 from tasks.notify.draining import drain_notifications
@@ -38,16 +40,12 @@ def notify_crowd(sandbox: Sandbox, rows: Rows, org: UUID, prefect_server: str) -
 def start() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, str(PROGRAM)],
-        env=os.environ | {"PREFECT_API_URL": _api(), "ATLVS_SETTLE_SECONDS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        env=os.environ
+        | get_current_settings().to_environment_variables(exclude_unset=True)
+        | {"ATLVS_SETTLE_SECONDS": "1"},
+        stdout=open("/tmp/flows_child.txt","w"),
+        stderr=subprocess.STDOUT,
     )
-
-
-def _api() -> str:
-    from prefect.settings import PREFECT_API_URL
-
-    return str(PREFECT_API_URL.value())
 
 
 def until(true: Callable[[], Any], seconds: float = 60) -> None:
@@ -83,6 +81,7 @@ def test_a_run_that_is_ended_leaves_the_notification_going(
     notify_crowd: World, rows: Rows, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ):
     monkeypatch.setenv("ATLVS_SETTLE_SECONDS", "1")
+    settings.cache_clear()
     process = start()
     try:
         until(lambda: some_sent(rows))

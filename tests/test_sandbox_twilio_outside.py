@@ -168,22 +168,23 @@ def test_numbers_and_services_are_listed(account: TwilioAccount) -> None:
     assert code_of(account("GET", "/v1/Services/MG" + "0" * 32)) == (404, 20404)
 
 
-def test_addresses_for_replies_are_set(account: TwilioAccount) -> None:
-    (number,) = account("GET", "/IncomingPhoneNumbers.json", {"PhoneNumber": NUMBER}).json()[
-        "incoming_phone_numbers"
-    ]
-    path, url = f"/IncomingPhoneNumbers/{number['sid']}.json", "https://example.com/replies"
-    assert account("POST", path, {"SmsUrl": url}).json()["sms_url"] == url
-    assert account("GET", path).json()["sms_url"] == url
-    assert account("POST", path, {"SmsUrl": ""}).json()["sms_url"] == ""
-    assert code_of(account("POST", path, {"SmsUrl": "nowhere"})) == (400, 21502)
+def test_addresses_for_replies_are_set(sandbox: Sandbox, account: TwilioAccount) -> None:
+    number, url = account.seeded["numbers"][NUMBER], "https://example.com/replies"
+    # one number is not among what the description describes
+    where = sandbox.base("twilio") + account.path(f"/IncomingPhoneNumbers/{number}.json")
+
+    def post(**fields: str) -> requests.Response:
+        return requests.post(where, fields, auth=(account.sid, account.token), timeout=5)
+
+    assert post(SmsUrl=url).json()["sms_url"] == url
+    assert post(FriendlyName="Crew").json()["sms_url"] == url
+    assert post(SmsUrl="").json()["sms_url"] == ""
+    assert code_of(post(SmsUrl="nowhere")) == (400, 21502)
     service = f"/v1/Services/{account.service}"
-    made = account("POST", service, {"InboundRequestUrl": url, "UseInboundWebhookOnNumber": "true"})
-    assert (made.json()["inbound_request_url"], made.json()["use_inbound_webhook_on_number"]) == (
-        url,
-        True,
-    )
-    assert account("GET", service).json() == made.json()
+    asked = {"InboundRequestUrl": url, "UseInboundWebhookOnNumber": "true"}
+    made = account("POST", service, asked).json()
+    assert (made["inbound_request_url"], made["use_inbound_webhook_on_number"]) == (url, True)
+    assert account("GET", service).json() == made
 
 
 def test_call_reads_out_twiml_and_tells_of_its_progress(

@@ -324,7 +324,7 @@ async def test_groups_and_wrong_signatures(
     assert rows("select count(*) from integration_inbox where event_id = 'x'") == [(0,)]
 
 
-@pytest.mark.parametrize("order", permutations(("processed", "delivered", "open")), ids=str)
+@pytest.mark.parametrize("order", list(permutations(("processed", "delivered", "open"))), ids=str)
 async def test_order_does_not_matter(
     mailer: SendGrid, rows: Any, org: UUID, order: tuple[str, ...]
 ):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
 
+from atlvs.events import NotificationType
 from atlvs.notices import TYPES
 from tasks.slack.messages import composed
 from tasks.slack.text import address, escaped, link, moment, money
@@ -99,9 +100,9 @@ def shown(message: Json) -> str:
 
 
 @pytest.mark.parametrize("type", TYPES)
-def test_every_type_tells_its_variables(type: str) -> None:
+def test_every_type_tells_its_variables(type: NotificationType) -> None:
     message = judged(composed(type, WHOLE, "A subject"))
-    for name in TYPES[type].required - {"reset_url", "currency"}:  # type: ignore[index]
+    for name in TYPES[type].required - {"reset_url", "currency"}:
         value = WHOLE[name]
         told = {
             "amount": "1,200.00 USD",
@@ -116,8 +117,8 @@ def test_every_type_tells_its_variables(type: str) -> None:
 
 
 @pytest.mark.parametrize("type", TYPES)
-def test_required_variables_alone_make_a_message(type: str) -> None:
-    least = {name: WHOLE[name] for name in TYPES[type].required}  # type: ignore[index]
+def test_required_variables_alone_make_a_message(type: NotificationType) -> None:
+    least = {name: WHOLE[name] for name in TYPES[type].required}
     message = judged(composed(type, least))
     assert message["blocks"][0]["type"] == "header"
 

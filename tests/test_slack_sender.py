@@ -1,27 +1,29 @@
-"""Notifications into the simulated Slack: where they go, in which thread, at which pace."""
+"""Notifications into the simulated Slack: where they go, who cannot be reached, at which pace."""
 
 from __future__ import annotations
 
 import asyncio
 from time import monotonic, process_time
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from conftest import Rows
 from sandbox_client import Sandbox
-from slack_connection import reconnected, slack_delivery, written
+from slack_connection import reconnected, slack_delivery
 from slack_workspace import Workspace
 
-from atlvs.errors import OutcomeUnknown, Rejected, Unauthorized, Unavailable
+from atlvs.errors import Rejected, Unauthorized
 from atlvs.records import Delivery, Outcome
 from blocks.slack import Slack
 from tasks.notify.senders import sender_for
-from tasks.slack import people
 from tasks.slack.messages import composed
 
 pytest_plugins = ["slack_fixtures"]
+
+
 SENDER = sender_for("slack")
+
+
 TASK = {"task_title": "Rig the stage", "url": "https://atlvs.test/tasks/1"}
 
 
@@ -33,11 +35,11 @@ async def sent(slack: Slack, delivery: Delivery) -> Outcome:
 
 
 async def test_message_comes_into_a_channel_with_its_mark(
-    slack: Slack, slack_workspace: Workspace, org: UUID
+    slack_bot: Slack, slack_workspace: Workspace, org: UUID
 ):
     crew = slack_workspace.channel("crew")
     delivery = slack_delivery(org, "task_assigned", crew, **TASK)
-    outcome = await sent(slack, delivery)
+    outcome = await sent(slack_bot, delivery)
     [message] = slack_workspace.received()
     assert (outcome.state, outcome.provider_id, outcome.place) == ("sent", message["ts"], crew)
     assert message["text"] == "Task assigned: Rig the stage"
@@ -53,12 +55,12 @@ async def test_message_comes_into_a_channel_with_its_mark(
 
 
 async def test_people_are_found_by_id_and_by_address(
-    slack: Slack, slack_workspace: Workspace, org: UUID, sandbox: Sandbox
+    slack_bot: Slack, slack_workspace: Workspace, org: UUID, sandbox: Sandbox
 ):
     sandbox.clear_requests()
     ada = slack_workspace.user("ada@example.com")
     for address in (ada, "ada@example.com", "ADA@example.com", ada):
-        outcome = await sent(slack, slack_delivery(org, "task_assigned", address, **TASK))
+        outcome = await sent(slack_bot, slack_delivery(org, "task_assigned", address, **TASK))
         assert (outcome.state, (outcome.place or "")[:1]) == ("sent", "D")
     assert slack_workspace.counts(**{"as": "email"})["counts"] == {"ada@example.com": 4}
     asked = [one["path"] for one in sandbox.requests(provider="slack")]
@@ -67,17 +69,17 @@ async def test_people_are_found_by_id_and_by_address(
 
 
 async def test_mirror_knows_people_before_slack_is_asked(
-    slack: Slack, slack_workspace: Workspace, org: UUID, rows: Rows, sandbox: Sandbox
+    slack_bot: Slack, slack_workspace: Workspace, org: UUID, rows: Rows, sandbox: Sandbox
 ):
     ben = slack_workspace.user("ben@example.com")
     rows(
         "insert into slack_users (org_id, connection_id, slack_user_id, email, raw, fetched_at)"
         " values (%s, %s, %s, 'ben@example.com', '{}', now())",
-        *(org, slack.connection.id, ben),
+        *(org, slack_bot.connection.id, ben),
     )
     sandbox.clear_requests()
     assert (
-        await sent(slack, slack_delivery(org, "task_assigned", "Ben@example.com", **TASK))
+        await sent(slack_bot, slack_delivery(org, "task_assigned", "Ben@example.com", **TASK))
     ).state == "sent"
     assert "/api/users.lookupByEmail" not in [
         one["path"] for one in sandbox.requests(provider="slack")
@@ -107,15 +109,15 @@ async def test_nowhere_to_post_is_refused_before_anything_is_sent(
     assert SENDER.estimate(slack, slack_delivery(org, "task_assigned", "U1", **TASK)) is None
 
 
-async def test_secrets_go_to_people_only(slack: Slack, slack_workspace: Workspace, org: UUID):
+async def test_secrets_go_to_people_only(slack_bot: Slack, slack_workspace: Workspace, org: UUID):
     facts = {"reset_url": "https://atlvs.test/reset/x"}
     for address in ("default", slack_workspace.channel("crew")):
         delivery = slack_delivery(org, "password_reset", address, **facts)
         with pytest.raises(Rejected, match="people only"):
-            SENDER.check(slack, delivery)
-        assert (await sent(slack, delivery)).code == "private"
+            SENDER.check(slack_bot, delivery)
+        assert (await sent(slack_bot, delivery)).code == "private"
     assert (
-        await sent(slack, slack_delivery(org, "password_reset", "ada@example.com", **facts))
+        await sent(slack_bot, slack_delivery(org, "password_reset", "ada@example.com", **facts))
     ).state == "sent"
     assert slack_workspace.counts()["messages"] == 1
 
@@ -131,19 +133,19 @@ async def test_secrets_go_to_people_only(slack: Slack, slack_workspace: Workspac
     ],
 )
 async def test_who_cannot_be_reached_has_failed(
-    slack: Slack, slack_workspace: Workspace, org: UUID, address: str, code: str
+    slack_bot: Slack, slack_workspace: Workspace, org: UUID, address: str, code: str
 ):
-    outcome = await sent(slack, slack_delivery(org, "task_assigned", address, **TASK))
+    outcome = await sent(slack_bot, slack_delivery(org, "task_assigned", address, **TASK))
     assert (outcome.state, outcome.code) == ("failed", code)
     assert slack_workspace.counts()["messages"] == 0
 
 
 async def test_deactivated_person_is_not_tried_again(
-    slack: Slack, slack_workspace: Workspace, org: UUID, rows: Rows
+    slack_bot: Slack, slack_workspace: Workspace, org: UUID, rows: Rows
 ):
     ben = slack_workspace.user("ben@example.com")
     slack_workspace.act("deactivate_user", user=ben)
-    outcome = await sent(slack, slack_delivery(org, "task_assigned", ben, **TASK))
+    outcome = await sent(slack_bot, slack_delivery(org, "task_assigned", ben, **TASK))
     assert (outcome.state, outcome.code) == ("failed", "user_disabled")
     assert rows("select channel, address, verdict, reason, source from integration_consents") == [
         ("slack", ben, "unreachable", "user disabled", "slack")
@@ -151,7 +153,7 @@ async def test_deactivated_person_is_not_tried_again(
 
 
 async def test_archived_and_closed_channels_have_failed(
-    slack: Slack, slack_workspace: Workspace, org: UUID
+    slack_bot: Slack, slack_workspace: Workspace, org: UUID
 ):
     old, budget = slack_workspace.channel("old-show"), slack_workspace.channel("budget")
     slack_workspace.act("restrict_channel", channel=budget, kind="read_only")
@@ -167,7 +169,7 @@ async def test_archived_and_closed_channels_have_failed(
         lobby: "not_in_channel",
     }
     for channel, code in wanted.items():
-        outcome = await sent(slack, slack_delivery(org, "task_assigned", channel, **TASK))
+        outcome = await sent(slack_bot, slack_delivery(org, "task_assigned", channel, **TASK))
         assert (outcome.state, outcome.code) == ("failed", code)
 
 
@@ -221,124 +223,18 @@ async def test_incoming_webhook_steps_in(slack_workspace: Workspace, org: UUID, 
     assert path.rpartition("/")[2] not in str(rows("select path, operation from integration_calls"))
 
 
-async def test_threads_and_updates(slack: Slack, slack_workspace: Workspace, org: UUID, rows: Rows):
-    crew, record = slack_workspace.channel("crew"), uuid4()
-
-    async def told(type: str, **facts: Any) -> Outcome:
-        delivery = slack_delivery(org, type, crew, record=record, **facts)
-        outcome = await sent(slack, delivery)
-        written(rows, delivery, provider_id=outcome.provider_id, place=outcome.place)
-        return outcome
-
-    first = await told("task_assigned", **TASK)
-    await told("task_due_soon", due_at="2026-11-30", **TASK)
-    await told("incident_reported", incident_title="Leak", severity="high")
-    await told("incident_reported", incident_title="Leak", severity="high", status="watched")
-    await told("incident_reported", incident_title="Leak", severity="low", status="closed")
-    asked = await told("approval_required", approval_subject="Lights")
-    decided = await told("approval_required", approval_subject="Lights", status="approved")
-    messages = slack_workspace.received(channel=crew)
-    assert len(messages) == 6
-    threads = [message["thread_ts"] for message in messages]
-    assert threads == [None, first.provider_id, None, messages[2]["ts"], messages[2]["ts"], None]
-    assert decided.provider_id == asked.provider_id
-    assert messages[5]["text"].startswith("Approval: approved")
-    assert messages[5]["edited"]
-
-
-async def test_decision_about_a_message_that_is_gone_is_a_message_of_its_own(
-    slack: Slack, slack_workspace: Workspace, org: UUID, rows: Rows
-):
-    crew, record = slack_workspace.channel("crew"), uuid4()
-    asked = slack_delivery(org, "approval_required", crew, record=record, approval_subject="Lights")
-    written(rows, asked, provider_id="1700000000.000100", place=crew)
-    due = slack_delivery(org, "task_assigned", crew, record=record, **TASK)
-    written(rows, due, provider_id="1700000000.000200", place=crew)
-    decided = slack_delivery(
-        org, "approval_required", crew, record=record, approval_subject="Lights", status="rejected"
-    )
-    soon = slack_delivery(org, "task_due_soon", crew, record=record, due_at="2026-11-30", **TASK)
-    assert [(await sent(slack, one)).state for one in (decided, soon)] == ["sent", "sent"]
-    assert [one["thread_ts"] for one in slack_workspace.received()] == [None, None]
-
-
 async def test_refused_blocks_are_left_out(
-    slack: Slack, slack_workspace: Workspace, org: UUID, sandbox: Sandbox
+    slack_bot: Slack, slack_workspace: Workspace, org: UUID, sandbox: Sandbox
 ):
     refused = {"ok": False, "error": "invalid_blocks"}
     sandbox.fault(
         "status", provider="slack", path="chat.postMessage", times=1, status=200, body=refused
     )
     assert (
-        await sent(slack, slack_delivery(org, "task_assigned", "default", **TASK))
+        await sent(slack_bot, slack_delivery(org, "task_assigned", "default", **TASK))
     ).state == "sent"
     [message] = slack_workspace.received()
     assert (message["text"], message["blocks"]) == ("Task assigned: Rig the stage", None)
-
-
-@pytest.mark.parametrize(
-    ("fault", "error", "arrived"),
-    [
-        ({"kind": "429", "headers": {"Retry-After": "7"}}, Unavailable, 0),
-        ({"kind": "500_before"}, OutcomeUnknown, 0),
-        ({"kind": "500_after"}, OutcomeUnknown, 1),
-        ({"kind": "reset_after"}, OutcomeUnknown, 1),
-        ({"kind": "truncate"}, OutcomeUnknown, 1),
-        (
-            {"kind": "status", "status": 200, "body": {"ok": False, "error": "fatal_error"}},
-            OutcomeUnknown,
-            0,
-        ),
-        ({"kind": "status", "status": 502, "body": "<html>"}, OutcomeUnknown, 0),
-    ],
-    ids=lambda value: value.get("kind") if isinstance(value, dict) else None,
-)
-async def test_one_call_and_what_may_have_happened(
-    slack: Slack,
-    slack_workspace: Workspace,
-    org: UUID,
-    sandbox: Sandbox,
-    fault: dict[str, Any],
-    error: type[Exception],
-    arrived: int,
-):
-    delivery = slack_delivery(org, "task_assigned", "default", **TASK)
-    sandbox.fault(**fault, provider="slack", path="chat.postMessage", times=1)
-    with pytest.raises(error) as told:
-        await SENDER.send(slack, [delivery])
-    if error is Unavailable:
-        assert told.value.retry_after == 7  # type: ignore[attr-defined]
-    assert slack_workspace.counts()["messages"] == arrived
-    people.forget()
-    [looked] = await SENDER.look(slack, [delivery])
-    assert looked.state == ("sent" if arrived else "queued")
-    assert bool(looked.provider_id) == bool(arrived)
-
-
-async def test_without_the_right_to_read_nobody_can_tell(
-    slack_workspace: Workspace, org: UUID, sandbox: Sandbox
-):
-    slack_workspace.act("set_scopes", scopes=["chat:write", "chat:write.public", "im:write"])
-    slack = await reconnected(org, slack_workspace)
-    delivery = slack_delivery(org, "task_assigned", "default", **TASK)
-    [looked] = await SENDER.look(slack, [delivery])
-    assert (looked.state, looked.provider_id) == ("unknown", None)
-
-
-async def test_replies_are_found_in_their_thread(
-    slack: Slack, slack_workspace: Workspace, org: UUID, rows: Rows, sandbox: Sandbox
-):
-    crew, record = slack_workspace.channel("crew"), uuid4()
-    first = slack_delivery(org, "task_assigned", crew, record=record, **TASK)
-    outcome = await sent(slack, first)
-    written(rows, first, provider_id=outcome.provider_id, place=crew)
-    soon = slack_delivery(org, "task_due_soon", crew, record=record, due_at="2026-11-30", **TASK)
-    other = slack_delivery(org, "task_due_soon", crew, record=record, due_at="2026-12-30", **TASK)
-    sandbox.fault("reset_after", provider="slack", path="chat.postMessage", times=1)
-    with pytest.raises(OutcomeUnknown):
-        await SENDER.send(slack, [soon])
-    found = {one.delivery: one for one in await SENDER.look(slack, [soon, other])}
-    assert [found[one.id].state for one in (soon, other)] == ["sent", "queued"]
 
 
 async def test_one_channel_has_its_pace_and_others_do_not_wait_for_it(
@@ -360,12 +256,12 @@ async def test_one_channel_has_its_pace_and_others_do_not_wait_for_it(
     assert ends[budget][0] < 0.5
 
 
-async def test_messages_cost_little(slack: Slack, slack_workspace: Workspace, org: UUID):
+async def test_messages_cost_little(slack_bot: Slack, slack_workspace: Workspace, org: UUID):
     crew = slack_workspace.channel("crew")
     made = [slack_delivery(org, "task_assigned", crew, **TASK) for _ in range(200)]
-    await sent(slack, made[0])
+    await sent(slack_bot, made[0])
     began = process_time()
     for delivery in made[1:]:
-        await SENDER.send(slack, [delivery])
+        await SENDER.send(slack_bot, [delivery])
     assert (process_time() - began) / 199 < 0.003
     assert slack_workspace.counts(by="payload.delivery")["counts"] == {crew: 200}

@@ -13,6 +13,7 @@ from twilio_deliveries import fields_of
 from atlvs.db import connections
 from atlvs.records import Check
 from atlvs.settings import settings
+from blocks.base import resources
 from blocks.twilio import Twilio
 from tasks.twilio import prepare
 
@@ -21,7 +22,7 @@ pytest_plugins = ["twilio_fixtures"]
 
 async def checked(org: UUID, account: TwilioAccount, name: str = "other", **fields: Any) -> Check:
     await connections.save(org, "twilio", name, fields_of(account, **fields))
-    async with Twilio.opened(name) as connection:
+    async with resources(), Twilio.opened(name) as connection:
         return await connection.test_connection()
 
 
@@ -52,7 +53,7 @@ async def test_messaging_service_is_looked_at_and_prepared(
     fields = {"messaging_service_sid": twilio_account.service}
     found = await checked(org, twilio_account, **fields)
     assert [text[-12:] for text in wrong(found)] == [" go nowhere."]
-    async with Twilio.opened("other") as connection:
+    async with resources(), Twilio.opened("other") as connection:
         await prepare.fn(connection)
         assert wrong(await connection.test_connection()) == []
         service = await connection.own_service()

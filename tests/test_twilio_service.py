@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 from sandbox_client import Sandbox
 from twilio_client import NUMBER, PHONE, TwilioAccount, until
 from twilio_deliveries import words
-from web_client import new_key, serving
 
 from atlvs.db.engine import database
 from atlvs.errors import Rejected
@@ -206,37 +203,3 @@ async def test_nothing_of_a_message_is_in_the_audit(twilio: Twilio, rows: Any) -
     told = str(rows("select row_to_json(c)::text from integration_calls as c"))
     assert "Doors" not in told
     assert PHONE[2:] not in told
-
-
-async def test_door_takes_the_platforms_spellings(
-    twilio: Twilio, twilio_account: TwilioAccount, org: UUID
-) -> None:
-    with serving() as url:
-        key = await asyncio.to_thread(new_key, org, "services")
-
-        def post(method: str, given: Any) -> httpx.Response:
-            return httpx.post(
-                f"{url}/api/services/twilio/{method}",
-                json=given,
-                headers={"Authorization": f"Bearer {key}", "Idempotency-Key": "one"},
-                timeout=20,
-            )
-
-        answers = [
-            await asyncio.to_thread(post, method, {"to": PHONE, "message": "Doors open"})
-            for method in ("sendSMS", "send_sms", "sendSms")
-        ]
-        assert [answer.status_code for answer in answers] == [200] * 3
-        assert len({answer.json()["sid"] for answer in answers}) == 1
-        for wrong, field in (
-            ({"to": PHONE}, "message"),
-            ({"to": PHONE, "message": " "}, "message"),
-            ({"to": PHONE, "message": "x" * 1601}, "message"),
-            ({"to": PHONE, "message": "x", "region": "USA"}, "region"),
-        ):
-            answer = await asyncio.to_thread(post, "send_sms", wrong)
-            assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
-        answer = await asyncio.to_thread(
-            post, "makeCall", {"to": PHONE, "twimlUrl": "https://example.com/x"}
-        )
-        assert answer.status_code == 200

@@ -7,10 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from psycopg import DataError
 
 from atlvs.audience import Attendees, Audience, Contacts, Everyone, People, SlackChannel, Tagged
 from atlvs.db.engine import Transaction
 from atlvs.db.notifications import END
+from atlvs.errors import Rejected
 
 START = UUID(int=0)
 
@@ -157,8 +159,20 @@ async def write(
 ) -> None:
     """Deliveries of some of the audience, and how far it is planned, in one transaction.
 
-    Whoever has an address that another recipient has already is skipped, and says so.
+    Whoever has an address that another recipient has already is skipped, and says so. Rejected, and
+    nothing written, when PostgreSQL cannot hold one of them (a NUL character, …).
     """
+    try:
+        await _write(tx, notification, planned, position)
+    except DataError as error:
+        raise Rejected(
+            "database", "a recipient's variables cannot be stored.", code="unstorable"
+        ) from error
+
+
+async def _write(
+    tx: Transaction, notification: UUID, planned: Sequence[Planned], position: str
+) -> None:
     await tx.execute(
         "create temp table if not exists planned on commit delete rows as select recipient, contact_id, channel, address,"
         " data, state, reason, due_at, quiet_at, quiet_for, digest, fallback, segments, cost_micros"

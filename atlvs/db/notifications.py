@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from psycopg import DataError
 
 from atlvs import audience as audiences
 from atlvs.crypto import key_ring
@@ -96,9 +97,19 @@ COLUMNS = ", ".join(Notification.__dataclass_fields__)
 async def raise_in(tx: Transaction, org_id: UUID, asked: Asked) -> tuple[UUID, str, bool]:
     """Write a notification, unless its key is known: (id, state, whether it is new).
 
-    Rejected when the key stands for something else.
+    Rejected when the key stands for something else, or PostgreSQL cannot hold what is told (a NUL
+    character, …).
     """
     asked.check()
+    try:
+        return await _raised(tx, org_id, asked)
+    except DataError as error:
+        raise Rejected(
+            "notifications", "the data cannot be stored.", code="unstorable", field="data"
+        ) from error
+
+
+async def _raised(tx: Transaction, org_id: UUID, asked: Asked) -> tuple[UUID, str, bool]:
     kind = notice_type(asked.type)
     secret = {name: value for name, value in asked.data.items() if name in kind.secret}
     channels = asked.channels or tuple(map(str, kind.channels))

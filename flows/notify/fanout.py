@@ -111,8 +111,10 @@ async def send(report: NotifyReport, notification: Notification) -> None:
         notification.id,
         notification.id,
     )
+    report.sending = notification.id
     async with _bar(notification.id) as shown:
         sent = await send_until_told(notification.org_id, notification.id, TASKS, shown)
+    report.sending = None
     report.calls += sent.calls
     report.refused += sent.refused
     report.waited += sent.waited

@@ -25,6 +25,7 @@ class NotifyReport(Report):
     """A report with tables of deliveries."""
 
     tables: dict[str, str] = field(default_factory=dict[str, str])
+    sending: UUID | None = None  # the notification that is being sent at this moment
 
     def table(self, title: str, rows: Iterable[Row]) -> None:
         """Add a table, or replace the one of that title."""
@@ -46,6 +47,11 @@ async def told(title: str, key: str) -> AsyncGenerator[NotifyReport]:
             yield report
         except BaseException as error:
             report.notes.append(f"Ended by {type(error).__name__}: {error}")
+            if report.sending:
+                report.notes.append(
+                    f"Notification {report.sending} goes on in the background all the same. To stop "
+                    f"it: atlvs deliveries cancel {report.sending}"
+                )
             raise
         finally:
             await acreate_markdown_artifact(

@@ -11,8 +11,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
 from atlvs import audience as audiences
 from atlvs.checkpoints import checkpoint
 from atlvs.db import audiences as people
@@ -76,8 +74,6 @@ async def plan(org_id: UUID, id: UUID) -> Notification:
         except Rejected as error:
             return await _refused(org_id, id, error.message)
         except (
-            psycopg.DataError,
-            psycopg.IntegrityError,
             ArithmeticError,
             TypeError,
             ValueError,

@@ -4,7 +4,7 @@ Others may send the same notification meanwhile (the warm drainer does); each de
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from uuid import UUID
 
@@ -74,10 +74,22 @@ async def _pass(org_id: UUID, id: UUID, channels: list[str], steps: Steps) -> Se
     """All channels at once, under one lease: it is worth no more than its database connection."""
     sent = Sent()
     async with deliveries.leasing() as lease:
-        sendings = [_channel(org_id, id, channel, lease, steps) for channel in channels]
-        for done in await asyncio.gather(*sendings):
-            sent.add(done)
+        sendings = [
+            asyncio.ensure_future(_channel(org_id, id, channel, lease, steps))
+            for channel in channels
+        ]
+        try:
+            for done in await asyncio.gather(*sendings):
+                sent.add(done)
+        finally:
+            await _ended(sendings)  # none goes on when another has failed, or the run is ended
     return sent
+
+
+async def _ended(sendings: Sequence[asyncio.Future[Sent]]) -> None:
+    for sending in sendings:
+        sending.cancel()
+    await asyncio.gather(*sendings, return_exceptions=True)
 
 
 async def _channel(org_id: UUID, id: UUID, channel: str, lease: UUID, steps: Steps) -> Sent:

@@ -36,7 +36,7 @@ class Entry:
 
     list: str
     email: str
-    created: int
+    created: float
     raw: Json
 
     @property
@@ -90,7 +90,9 @@ async def entries_since(
             offset += PAGE
 
 
-async def members(connector: SendGrid, name: str, seen: dict[str, int], now: int) -> list[Entry]:
+async def members(
+    connector: SendGrid, name: str, seen: dict[str, float], now: float
+) -> list[Entry]:
     """Who has left a group. SendGrid does not say since when: since we first saw them there."""
     path = f"/v3/asm/groups/{name.removeprefix(GROUP)}/suppressions"
     return [

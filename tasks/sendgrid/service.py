@@ -4,6 +4,7 @@ What a person refused, or where mail cannot arrive, is not sent: code "suppresse
 once, however often it is called; where its answer got lost, the event webhook tells what became of it.
 """
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -225,19 +226,24 @@ async def _send_once(
             raise Rejected("sendgrid", f"nothing was sent: {why}.", code="suppressed", field="to")
         return {"id": accepted(await connection.mail(body)), "status": "accepted"}
 
-    async def look(since: Any) -> Json | None:
-        heard = await heard_of(connection, str(request), since)
-        if heard is None:
-            raise OutcomeUnknown(
-                "sendgrid",
-                "the answer got lost, and SendGrid has not told yet what became of it. Ask again "
-                "later under the same key.",
-                code="not_told_yet",
-                retry_after=settings().settle_seconds,
-            )
-        return {"id": None, "status": "accepted"} if heard else None
+    async def look(since: datetime) -> Json | None:
+        return await _heard(connection, request, since)
 
     return await once(connection, request, asked, send, look)
+
+
+async def _heard(connection: SendGrid, request: UUID, since: datetime) -> Json | None:
+    """What became of a mail whose answer got lost, as far as events tell."""
+    heard = await heard_of(connection, str(request), since)
+    if heard is None:
+        raise OutcomeUnknown(
+            "sendgrid",
+            "the answer got lost, and SendGrid has not told yet what became of it. Ask again later "
+            "under the same key.",
+            code="not_told_yet",
+            retry_after=settings().settle_seconds,
+        )
+    return {"id": None, "status": "accepted"} if heard else None
 
 
 def _check_address(email: str, field: str) -> None:

@@ -29,7 +29,7 @@ from tasks.sendgrid.lists import (
 SUPPRESSIONS = Mirror("sendgrid_suppressions", "suppression_key", per_connection=True)
 FEW = 10  # so many may always vanish
 CHUNK = 2_000
-Known = dict[str, int]  # address → when it came onto the list
+Known = dict[str, float]  # address → when it came onto the list
 
 
 @dataclass
@@ -51,7 +51,7 @@ async def read_list(
     """Read one list into our copy: all of it, or what was added since then."""
     known, now = await known_of(connector.connection, name), await database().now()
     if name.startswith(GROUP):
-        entries, since = await members(connector, name, known, int(now.timestamp())), None
+        entries, since = await members(connector, name, known, round(now.timestamp(), 3)), None
     else:
         entries = [one async for page in entries_since(connector, name, since) for one in page]
     checkpoint("suppressions.read")
@@ -137,7 +137,7 @@ def scopes(connector: SendGrid, name: str) -> list[str]:
     return ["all"] if LISTS[name] else []
 
 
-def words_about(connector: SendGrid, name: str, email: str, created: int) -> list[Word]:
+def words_about(connector: SendGrid, name: str, email: str, created: float) -> list[Word]:
     """What being on a list says, once for each time that an address gets there."""
     verdict, reason = LISTS.get(name) or ("refused", "unsubscribe")
     return [

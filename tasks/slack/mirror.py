@@ -120,8 +120,8 @@ async def unseen(
 async def _with_emails(
     tx: Transaction, connection: Connection, people: dict[str, Row]
 ) -> list[Row]:
-    """The rows; who was deactivated keeps the address that Slack no longer tells."""
-    lacking = [id for id, row in people.items() if row["deactivated"] and not row["email"]]
+    """The rows; an address that Slack no longer tells is kept: people are deactivated, rights taken away."""
+    lacking = [id for id, row in people.items() if not row["email"] and not row["is_bot"]]
     if not lacking:
         return list(people.values())
     cursor = await tx.execute(

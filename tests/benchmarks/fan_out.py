@@ -12,6 +12,8 @@ from time import monotonic, process_time
 from typing import Any
 from uuid import UUID
 
+import tasks.sendgrid
+import tasks.twilio  # noqa: F401  # loaded when they are needed, which is the program's start
 from atlvs.db import deliveries
 from blocks.base import resources
 from tasks.notify.planning import plan
