@@ -11,6 +11,7 @@ import orjson
 from pydantic import Field, HttpUrl, SecretStr
 
 from atlvs.db import connections
+from atlvs.db.consents import OPTIONAL
 from atlvs.errors import IntegrationError, OutcomeUnknown, Unauthorized, Unavailable
 from atlvs.events import Category, EmailTemplate
 from atlvs.records import Check, Finding, ProviderEvent
@@ -94,8 +95,8 @@ class SendGrid(Connector):
 
     def scopes_of(self, group: int) -> list[str]:
         """What somebody who leaves this group does not want any more: our categories that use it,
-        everything where none does."""
-        return [str(one) for one in Category if self.group_of(one) == group] or ["all"]
+        all that is optional where none does."""
+        return [str(one) for one in Category if self.group_of(one) == group] or [OPTIONAL]
 
     async def call(
         self, method: str, path: str, body: Any = None, **query: str | int | None

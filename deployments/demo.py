@@ -21,11 +21,11 @@ from atlvs.settings import Settings, set_variables, settings
 from blocks import CONNECTORS
 from blocks.base import resources
 from deployments.commands.around import stop_unused
-from deployments.commands.output import console, hush_prefect
+from deployments.commands.output import console, hush_prefect, step
 from deployments.leftovers import Record
 from deployments.prefect_client import prefect_settings
 from deployments.prefect_server import HOST, check_free
-from deployments.story import KEY, Story, step
+from deployments.story import KEY, Story
 from deployments.supervise import Product
 
 

@@ -15,7 +15,7 @@ from atlvs.errors import Unavailable
 from blocks.base import DEFAULT
 from blocks.stripe import Stripe
 from blocks.wire import session
-from deployments.commands.output import console, table
+from deployments.commands.output import console, step, table
 from deployments.sandbox_control import SandboxControl
 from deployments.supervise import Product
 from deployments.telling import Telling
@@ -272,7 +272,3 @@ def report(title: str, summary: Json) -> None:
     console.print(
         table(f"{title}: {summary['calls']} calls in {summary['seconds']} s", rows, columns)
     )
-
-
-def step(text: str) -> None:
-    console.print(f"\n[bold]● {text}[/]")

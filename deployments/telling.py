@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-from atlvs.db import inbox, outbox, overview, records
+from atlvs.db import consents, inbox, notifications, overview, records
 from atlvs.db.engine import database
 from atlvs.errors import Unavailable
 from blocks import CONNECTORS
 from blocks.base import DEFAULT
 from blocks.slack import Slack
-from deployments.commands.output import console, table
+from deployments.commands.output import console, step, table
 from deployments.sandbox_control import SandboxControl
 from flows.notify import send_event_reminder
 from flows.notify.report import masked
@@ -67,42 +67,50 @@ class Telling:
     async def tell(self) -> None:
         """All of it: who is told of the payments so far, of an event, and who does not want to be."""
         await self.settled()
-        await self.remind()
-        await self.stop()
-        await self.show()
-
-    async def remind(self) -> None:
-        """A reminder to guests: a dry run first, then once, however often it is asked for."""
         event = await self._event()
-        asked: Json = {"event": event, "channels": ["email", "sms"], "hours_before": 24}
-        dry = await send_event_reminder(**asked, dry_run=True)
+        await self._remind(event)
+        step(f"{PHONE[:-4]}… answers STOP; the next reminder does not reach that phone")
+        await self._stop()
+        await send_event_reminder(event, ["sms"], hours_before=24 * 40, dry_run=False)
+        await self.settled()
+        await self._show()
+
+    async def _remind(self, event: UUID) -> None:
+        """A reminder to guests: a dry run first, then once, however often it is asked for."""
+        hours = 24 * 31.0
+        dry = await send_event_reminder(event, ["email", "sms"], hours, dry_run=True)
         await self._show_planned(UUID(dry["notification"]))
         for _ in range(2):
-            await send_event_reminder(**asked, dry_run=False)
+            await send_event_reminder(event, ["email", "sms"], hours, dry_run=False)
         await self.settled()
 
-    async def stop(self) -> None:
+    async def _stop(self) -> None:
         """Somebody answers STOP: from then on they get no SMS, whatever is sent."""
-        await self.control.post(
-            "twilio/act", {"key": KEY, "action": "reply", "from": PHONE, "body": "STOP"}
-        )
+        reply = {"from": PHONE, "to": NUMBER, "body": "STOP"}
+        await self.control.post("twilio/act", {"key": KEY, "action": "reply", **reply})
+        for _ in range(100):
+            async with database().org(self.org_id) as tx:
+                if await consents.refusals(tx, "sms", [PHONE]):
+                    return
+            await asyncio.sleep(0.1)
+        raise Unavailable("demo", "STOP did not arrive within 10 s.")
 
     async def settled(self) -> None:
         """Until everything is sent, and every callback handled."""
         for _ in range(300):
             async with database().org(self.org_id) as tx:
-                waiting = (await overview.backlog(tx))["waiting"] + await outbox.backlog(tx)
+                waiting = await notifications.under_way(tx)
             if not waiting and not (await inbox.backlog())["waiting"]:
                 return
             await asyncio.sleep(0.1)
-        raise Unavailable("demo", f"{waiting} messages still wait after 30 s.")
+        raise Unavailable("demo", "messages still wait after 30 s.")
 
     async def _show_planned(self, notification: UUID) -> None:
         async with database().org(self.org_id) as tx:
             rows = await overview.sample(tx, notification)
         console.print(table("Dry run: who would get what", [masked(row) for row in rows]))
 
-    async def show(self) -> None:
+    async def _show(self) -> None:
         """What Slack's channels, the inboxes and the phones received, and the states of deliveries."""
         slack = await self.control.get("slack/received", key=KEY)
         mails = await self.control.get("sendgrid/received", key=self.sendgrid_key)

@@ -292,3 +292,14 @@ async def test_cancelled_stays_cancelled(ledger: Ledger):
         assert await notifications.move(tx, live, "cancelled", among=["sending"], by="ada")
         assert not await notifications.move(tx, live, "sending", among=["held", "paused"])
     assert ledger.states() == {waits: "cancelled", sent: "sent"}
+
+
+async def test_whoever_writes_at_the_same_time_moves_it_forward_only(ledger: Ledger):
+    one = ledger.delivery(ledger.notification(), state="sending")
+    async with database().org(ledger.org) as tx:
+        assert await deliveries.advance(tx, [Outcome(one, "delivered")]) == 1
+        answered = asyncio.create_task(advance(ledger.org, Outcome(one, "sent", provider_id="SM1")))
+        await asyncio.sleep(0.3)  # it waits for the row
+        assert not answered.done()
+    await answered
+    assert ledger.of(one, "state", "provider_id") == ("delivered", "SM1")

@@ -43,8 +43,8 @@ def start() -> subprocess.Popen[bytes]:
         env=os.environ
         | get_current_settings().to_environment_variables(exclude_unset=True)
         | {"ATLVS_SETTLE_SECONDS": "1"},
-        stdout=open("/tmp/flows_child.txt","w"),
-        stderr=subprocess.STDOUT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
 
@@ -68,12 +68,24 @@ def finish(rows: Rows) -> None:
         async with resources():
             await drain_notifications(30)
 
-    for _ in range(20):
+    for _ in range(8):
         asyncio.run(drain())
         left = "select count(*) from integration_deliveries where state in ('queued', 'sending', 'unknown')"
         if rows(left) == [(0,)]:
             return
         time.sleep(1)
+
+
+def judge(world: World, rows: Rows) -> None:
+    """Everybody once, but for mails whose answer got lost: SendGrid tells by webhook only."""
+    received = world.received()
+    missing = {f"p{number}" for number in range(PEOPLE)} - set(received)
+    unknown = rows(
+        "select lower(c.first_name) from integration_deliveries as d join contacts as c on c.id = d.contact_id"
+        " where d.state = 'unknown' and d.channel = 'email'"
+    )
+    assert set(received.values()) == {1}
+    assert missing <= {name for (name,) in unknown}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -93,8 +105,7 @@ def test_a_run_that_is_ended_leaves_the_notification_going(
     if number == signal.SIGTERM:
         assert "atlvs deliveries cancel" in artifact("notify")
     finish(rows)
-    received = notify_crowd.received()
-    assert {received[f"p{number}"] for number in range(PEOPLE)} == {1}
+    judge(notify_crowd, rows)
 
 
 def test_a_flow_and_the_drainer_share_one_notification(notify_crowd: World, rows: Rows):

@@ -155,7 +155,7 @@ def test_events_as_states(event: Json, state: str | None):
             {"event": "group_resubscribe", "asm_group_id": 7},
             [("allowed", "tasks"), ("allowed", "news")],
         ),
-        ({"event": "group_unsubscribe", "asm_group_id": 9}, [("refused", "all")]),
+        ({"event": "group_unsubscribe", "asm_group_id": 9}, [("refused", "optional")]),
         ({"event": "dropped", "reason": "Unsubscribed Address"}, []),
         ({"event": "dropped", "reason": "Invalid"}, [("unreachable", "all")]),
         ({"event": "delivered"}, []),

@@ -168,7 +168,7 @@ async def test_ways_out_are_for_what_one_may_leave(mailer: SendGrid, mail_accoun
         unsubscribe_group=groups["All else"],
     )
     for number, kind in enumerate(
-        ("task_assigned", "event_reminder", "invoice_sent", "password_reset")
+        ("task_assigned", "event_reminder", "invoice_sent", "password_reset", "incident_reported")
     ):
         await sent(with_groups, of(mailer, kind, address=f"{number}@example.com", own=own))
     found = {mail["categories"][0]: mail for mail in mail_account.ask("received")[2:]}
@@ -177,6 +177,7 @@ async def test_ways_out_are_for_what_one_may_leave(mailer: SendGrid, mail_accoun
         "event_reminder": {"group_id": groups["All else"]},
         "invoice_sent": None,
         "password_reset": None,
+        "incident_reported": None,  # critical: in a group it would be dropped
     }
     assert not [mail for mail in found.values() if mail["headers"]]
     assert "unsubscribe" not in found["invoice_sent"]["text"]

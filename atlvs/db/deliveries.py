@@ -13,18 +13,13 @@ from uuid import UUID, uuid4
 import orjson
 
 from atlvs.crypto import key_ring
-from atlvs.db.consents import standing
 from atlvs.db.engine import Transaction, database
+from atlvs.db.marks import FAILURES, advance, begin
 from atlvs.errors import Unavailable
-from atlvs.records import Delivery, Outcome
+from atlvs.records import Delivery
 from atlvs.settings import settings
 
-FAILURES = (
-    "failed",
-    "bounced",
-    "undelivered",
-    "suppressed",
-)  # confirmed: another channel may be tried
+__all__ = ["FAILURES", "advance", "begin"]  # written in `marks`
 READ = """
     d.id, d.org_id, d.notification_id, n.type, n.category, d.channel, d.recipient, d.address, d.contact_id,
     n.subject, n.data || d.data as data, n.sealed, n.record_type, n.record_id, d.attempts, d.looks,
@@ -84,39 +79,6 @@ async def claim(
     return opened(sorted(taken, key=lambda row: row.pop("seq")))
 
 
-async def begin(
-    tx: Transaction, lease: UUID, connection: UUID, calls: dict[UUID, UUID]
-) -> dict[UUID, str]:
-    """Mark deliveries (id → call) as being sent, in the moment before they are.
-
-    Returns their states: "sending", or "suppressed" where somebody refused since they were planned.
-    What is not returned was paused, cancelled or taken: it must not be sent.
-    """
-    cursor = await tx.execute(
-        f"""
-        update integration_deliveries as d set
-            state = case when word.verdict is null then 'sending' else 'suppressed' end,
-            reason = case when word.verdict is null then d.reason else word.verdict || ': ' || word.reason end,
-            lease = case when word.verdict is null then d.lease end,
-            sending_at = clock_timestamp(), attempts = d.attempts + 1, connection_id = %(connection)s,
-            call_id = given.call_id, updated_at = clock_timestamp()
-        from unnest(%(ids)s::uuid[], %(calls)s::uuid[]) as given(id, call_id)
-        join integration_deliveries as d2 on d2.id = given.id
-        join integration_notifications as n on n.id = d2.notification_id and n.state = 'sending'
-        left join lateral ({standing("d2", "n")}) as word on true
-        where d.id = given.id and d.state = 'queued' and d.lease = %(lease)s
-        returning d.id, d.state
-        """.encode(),
-        {
-            "ids": list(calls),
-            "calls": list(calls.values()),
-            "lease": lease,
-            "connection": connection,
-        },
-    )
-    return {row["id"]: row["state"] for row in await cursor.fetchall()}
-
-
 async def release(tx: Transaction, lease: UUID, ids: Iterable[UUID], seconds: float = 0.0) -> None:
     """Give back what was leased and not begun, for `seconds` at least."""
     await tx.execute(
@@ -124,62 +86,6 @@ async def release(tx: Transaction, lease: UUID, ids: Iterable[UUID], seconds: fl
         " where id = any(%s) and lease = %s and state = 'queued'",
         [seconds, list(ids), lease],
     )
-
-
-async def advance(tx: Transaction, outcomes: Sequence[Outcome]) -> int:
-    """Write what became of deliveries; forward only. Starts the fallback of a confirmed failure.
-
-    Returns how many moved. Of several outcomes of one delivery, the furthest counts.
-    """
-    if not outcomes:
-        return 0
-    cursor = await tx.execute(
-        """
-        with told as (
-            select distinct on (id) * from unnest(%(ids)s::uuid[], %(states)s::text[], %(providers)s::text[],
-                %(places)s::text[], %(codes)s::text[], %(reasons)s::text[], %(waits)s::float8[], %(segments)s::int[],
-                %(times)s::timestamptz[])
-                as told(id, state, provider_id, place, code, reason, wait, segments, at)
-            order by id, atlvs_rank(state) desc
-        ), moved as (
-            update integration_deliveries as d set
-                state = case when further then told.state else d.state end,
-                provider_id = coalesce(told.provider_id, d.provider_id), place = coalesce(told.place, d.place),
-                code = case when further then told.code else d.code end,
-                reason = case when further then told.reason else d.reason end,
-                segments = coalesce(told.segments, d.segments),
-                lease = case when further then null else d.lease end,
-                due_at = case when told.state in ('queued', 'unknown') and further
-                    then now() + coalesce(told.wait, 0) * interval '1 second' else d.due_at end,
-                sent_at = case when further and atlvs_rank(told.state) between 4 and 7
-                    then coalesce(d.sent_at, told.at, clock_timestamp()) else d.sent_at end,
-                delivered_at = case when further and told.state in ('delivered', 'opened')
-                    then coalesce(d.delivered_at, told.at, clock_timestamp()) else d.delivered_at end,
-                opened_at = case when further and told.state = 'opened'
-                    then coalesce(told.at, clock_timestamp()) else d.opened_at end,
-                updated_at = clock_timestamp()
-            from told
-            join integration_deliveries as old on old.id = told.id
-            cross join lateral (select atlvs_rank(told.state) > atlvs_rank(old.state)
-                or told.state = 'queued' and old.state in ('sending', 'unknown') as further) as f
-            where d.id = told.id and (further or told.provider_id is not null and d.provider_id is null)
-            returning d.*, further
-        ), next_channel as (
-            insert into integration_deliveries (org_id, notification_id, recipient, contact_id, channel, address, data,
-                state, quiet_at, quiet_for, fallback, reason)
-            select org_id, notification_id, recipient, contact_id, fallback->0->>'channel', fallback->0->>'address', data,
-                'queued', quiet_at, quiet_for, fallback - 0, 'after ' || channel || ': ' || state
-            from moved where further and state = any(%(failures)s) and fallback <> '[]'
-            on conflict do nothing returning 1
-        ), woken as (
-            select pg_notify('integration_notifications', '') from (select 1 from next_channel limit 1) as one
-        )
-        select count(*) filter (where further) as moved, (select count(*) from woken) as woken from moved
-        """,
-        _columns(outcomes),
-    )
-    row = await cursor.fetchone()
-    return row["moved"] if row else 0
 
 
 async def settle_call(tx: Transaction, calls: Iterable[UUID]) -> int:
@@ -288,19 +194,3 @@ def opened(rows: Iterable[dict[str, Any]]) -> list[Delivery]:
         row["data"] |= secrets.get(row["notification_id"], {})
         found.append(Delivery(**row))
     return found
-
-
-def _columns(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    ordered = sorted(outcomes, key=lambda one: one.delivery)
-    return {
-        "ids": [one.delivery for one in ordered],
-        "states": [one.state for one in ordered],
-        "providers": [one.provider_id for one in ordered],
-        "places": [one.place for one in ordered],
-        "codes": [one.code for one in ordered],
-        "reasons": [one.reason[:500] if one.reason else None for one in ordered],
-        "waits": [one.retry_after for one in ordered],
-        "segments": [one.segments for one in ordered],
-        "times": [one.at for one in ordered],
-        "failures": list(FAILURES),
-    }

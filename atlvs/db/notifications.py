@@ -197,6 +197,18 @@ async def counts(tx: Transaction, id: UUID) -> list[dict[str, Any]]:
     return await cursor.fetchall()
 
 
+async def under_way(tx: Transaction) -> int:
+    """What the organization's drain has still to do: events, plans, and deliveries that are due."""
+    cursor = await tx.execute(
+        "select (select count(*) from integration_outbox where org_id = atlvs_org() and state = 'waiting')"
+        " + (select count(*) from integration_notifications where state = 'raised' and not dry_run)"
+        " + (select count(*) from integration_deliveries where state = 'sending'"
+        "    or state = 'queued' and due_at <= now()) as number"
+    )
+    row = await cursor.fetchone()
+    return row["number"] if row else 0
+
+
 async def open_ones(dry_run: bool = False) -> list[dict[str, Any]]:
     """Notifications of any organization that have to be planned or may have ended: org_id, id, state."""
     async with database().system() as tx:

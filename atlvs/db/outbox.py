@@ -61,12 +61,3 @@ async def finish(tx: Transaction, ids: Iterable[UUID], errors: dict[UUID, str]) 
         " from unnest(%s::uuid[], %s::text[]) as given(id, error) where o.id = given.id",
         [wanted, [errors.get(one) for one in wanted]],
     )
-
-
-async def backlog(tx: Transaction) -> int:
-    """How many of the organization's events wait."""
-    cursor = await tx.execute(
-        "select count(*) as waiting from integration_outbox where org_id = atlvs_org() and state = 'waiting'"
-    )
-    row = await cursor.fetchone()
-    return row["waiting"] if row else 0

@@ -178,3 +178,13 @@ async def backlog() -> dict[str, int]:
             " or state in ('failed', 'bounced', 'undelivered') and updated_at > now() - interval '24 hours'"
         )
         return await cursor.fetchone() or {}
+
+
+async def totals(tx: Transaction) -> list[dict[str, Any]]:
+    """All deliveries of the organization by type, channel and state."""
+    cursor = await tx.execute(
+        "select n.type, d.channel, d.state, coalesce(d.reason, '') as reason, count(*) as number"
+        " from integration_deliveries as d join integration_notifications as n on n.id = d.notification_id"
+        " where d.org_id = atlvs_org() and not n.dry_run group by 1, 2, 3, 4 order by 1, 2, 3, 4"
+    )
+    return await cursor.fetchall()

@@ -33,6 +33,11 @@ def show(result: Mapping[str, Any], as_json: bool, *parts: Table | str) -> None:
         console.print(part, markup=False)
 
 
+def step(text: str) -> None:
+    """What begins now, in a story of several steps."""
+    console.print(f"\n[bold]● {text}[/]")
+
+
 def warn(text: str) -> None:
     """A line that is not part of the result."""
     sys.stderr.write(f"{text}\n")

@@ -12,12 +12,11 @@ from typing import Any
 from uuid import UUID
 
 from atlvs.checkpoints import checkpoint
-from atlvs.db import deliveries
-from atlvs.db.engine import database
+from atlvs.db.marks import Marks
 from atlvs.errors import Unavailable
 from atlvs.records import Delivery, Outcome
 
-GATHER = 0.003  # seconds in which more of the same moment join
+GATHER = 0.005  # seconds in which more of the same moment join
 STUBBORN = (
     60  # tries to write what became of messages, a second apart, before they count as unknown
 )
@@ -25,11 +24,10 @@ STUBBORN = (
 
 @dataclass
 class Journal:
-    """One sender's writing, for one organization and connection."""
+    """One sender's writing. `enough` waiting ones are written without waiting for more."""
 
-    org_id: UUID
-    connection_id: UUID
-    lease: UUID
+    marks: Marks
+    enough: int
     _begins: list[tuple[dict[UUID, UUID], asyncio.Future[dict[UUID, str]]]] = field(
         default_factory=list[Any]
     )
@@ -37,6 +35,7 @@ class Journal:
         default_factory=list[Any]
     )
     _writing: asyncio.Task[None] | None = None
+    _full: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def begin(self, batch: Sequence[Delivery], call: UUID) -> list[Delivery]:
         """Mark them as being sent; those that still may be."""
@@ -57,17 +56,28 @@ class Journal:
         """Until all is written."""
         while self._writing and not self._writing.done():
             await asyncio.wait({self._writing})
+        await self.marks.close()
 
     def _write(self) -> None:
+        if len(self._begins) + len(self._outcomes) >= self.enough:
+            self._full.set()
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._written())
 
     async def _written(self) -> None:
-        await asyncio.sleep(GATHER)
         while self._begins or self._outcomes:
+            await self._gathered()
             begins, self._begins = self._begins, []
             outcomes, self._outcomes = self._outcomes, []
             await self._together(begins, outcomes)
+
+    async def _gathered(self) -> None:
+        """Until enough are waiting, or the moment is over."""
+        if len(self._begins) + len(self._outcomes) < self.enough:
+            self._full.clear()
+            ringing = asyncio.get_running_loop().call_later(GATHER, self._full.set)
+            await self._full.wait()
+            ringing.cancel()
 
     async def _together(self, begins: list[Any], outcomes: list[Any]) -> None:
         calls = {id: call for ids, _ in begins for id, call in ids.items()}
@@ -94,12 +104,7 @@ class Journal:
         _fail(outcomes, Unavailable("database", "what became of messages could not be written."))
 
     async def _transaction(self, calls: dict[UUID, UUID], ended: list[Outcome]) -> dict[UUID, str]:
-        states: dict[UUID, str] = {}
-        async with database().org(self.org_id) as tx:
-            if ended:
-                await deliveries.advance(tx, ended)
-            if calls:
-                states = await deliveries.begin(tx, self.lease, self.connection_id, calls)
+        states = await self.marks.write(calls, ended)
         checkpoint("notify.written")
         return states
 

@@ -18,6 +18,7 @@ from atlvs import signing
 from atlvs.checkpoints import checkpoint
 from atlvs.db import deliveries
 from atlvs.db.engine import database
+from atlvs.db.marks import Marks
 from atlvs.errors import IntegrationError, OutcomeUnknown, Rejected, Unauthorized, Unavailable
 from atlvs.notices import notice_type
 from atlvs.records import Delivery, Outcome
@@ -84,7 +85,8 @@ class _Sending:
     ) -> None:
         self.org_id, self.channel, self.lease = org_id, channel, lease
         self.connector, self.sender, self.sent = connector, sender, sent
-        self.journal = Journal(org_id, connector.connection.id, lease)
+        marks = Marks(org_id, connector.connection.id, lease)
+        self.journal = Journal(marks, enough=sender.in_flight)
         self.gate = asyncio.Semaphore(sender.in_flight)
         self.until = 0.0
         self.stopped = False

@@ -155,11 +155,12 @@ def _body(connector: SendGrid, together: list[Prepared]) -> tuple[Json, list[Pre
     else:
         shared, personal, together = _rendered(together)
     own = notice_type(first.delivery.type)
-    group = None if own.transactional else connector.group_of(first.delivery.category)
+    # What is critical comes whatever somebody left: in a group, SendGrid would drop it.
+    group = None if own.owed else connector.group_of(first.delivery.category)
     body = envelope(
         connector,
         [
-            _personalization(one, mine, linked=not own.transactional and group is None)
+            _personalization(one, mine, linked=not own.owed and group is None)
             for one, mine in zip(together, personal, strict=True)
         ],
         category=str(own.type),

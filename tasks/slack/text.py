@@ -6,6 +6,7 @@ https://docs.slack.dev/messaging/formatting-message-text
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -63,7 +64,11 @@ def link(url: str | None, label: str, most: int) -> str:
 
 def moment(value: Any) -> tuple[str, str]:
     """A time as Slack shows it in the reader's time zone, and in plain words."""
-    text = line(value, 100)
+    return _moment(line(value, 100))
+
+
+@lru_cache(maxsize=1000)
+def _moment(text: str) -> tuple[str, str]:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -68,15 +68,20 @@ def _listed(titles: list[str], number: int) -> str:
     )
 
 
-def fitted(pieces: Pieces, values: dict[str, str], most: int) -> str:
+def fitted(pieces: Pieces, values: Mapping[str, str], most: int) -> str:
     """The text, with its longest variables shortened until it fits. Links stay whole."""
     text = filled(pieces, values)
     if not text:
         return _empty()
+    return text if fits(text, most) else _shorter(pieces, tuple(values.items()), most)
+
+
+@lru_cache(maxsize=64)  # thousands may get the same long one
+def _shorter(pieces: Pieces, given: tuple[tuple[str, str], ...], most: int) -> str:
+    values = dict(given)
+    text = filled(pieces, values)
     for name in sorted(values, key=lambda one: len(values[one]), reverse=True):
-        if fits(text, most):
-            return text
-        if name not in LINKS:
+        if name not in LINKS and not fits(text, most):
             values[name] = _shortened(pieces, values, name, most)
             text = filled(pieces, values)
     if len(text) > LONGEST:
