@@ -1,10 +1,11 @@
 """The demo's second half: people are told about payments, and what their phones and inboxes received."""
 
 import asyncio
+from datetime import time
 from typing import Any
 from uuid import UUID
 
-from atlvs.db import consents, inbox, notifications, overview, records
+from atlvs.db import consents, habits, inbox, notifications, overview, records
 from atlvs.db.engine import database
 from atlvs.errors import Unavailable
 from blocks import CONNECTORS
@@ -56,6 +57,9 @@ class Telling:
         secrets |= {"signing_secrets": self.slack["signing_secret"]}
         await self._save("slack", **secrets)
         await self._save("slack", **secrets, default_channel=await self._channel())
+        await habits.change(
+            self.org_id, quiet_begins=time(0), quiet_ends=time(0)
+        )  # it may be night
         await self._save("sendgrid", api_key=self.sendgrid_key, from_email=SENDER)
         await self._save(
             "twilio",
@@ -117,7 +121,7 @@ class Telling:
         texts = await self.control.get("twilio/received", key=KEY)
         rows = [
             *({"where": f"#{one['channel_name']}", "what": one["text"]} for one in slack),
-            *({"where": one["to"], "what": one["subject"]} for one in mails),
+            *({"where": one["recipient"], "what": one["subject"]} for one in mails),
             *({"where": one["to"], "what": one["body"]} for one in texts),
         ]
         console.print(table("What people received", rows))

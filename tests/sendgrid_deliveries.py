@@ -8,9 +8,14 @@ from uuid import UUID, uuid4
 import orjson
 from sendgrid_client import SENDER, Post
 
+from atlvs.db import connections
 from atlvs.db.engine import database
 from atlvs.notices import TYPES
-from atlvs.records import Delivery
+from atlvs.records import Delivery, Outcome
+from blocks.sendgrid import SendGrid
+from tasks.sendgrid import SENDERS
+
+SENDER_OF_MAIL = SENDERS["email"]  # pyright: ignore[reportArgumentType]
 
 SAMPLE: dict[str, Any] = {
     "task_title": "Rig the lights",
@@ -95,3 +100,21 @@ def mail_states(rows: Any) -> dict[str, tuple[Any, ...]]:
 def mail_words(rows: Any) -> list[tuple[Any, ...]]:
     """The consent ledger."""
     return rows("select address, scope, verdict, reason from integration_consents order by id")
+
+
+async def sent(mailer: SendGrid, *batch: Delivery) -> list[Outcome]:
+    """A batch as the fan-out sends it."""
+    await SENDER_OF_MAIL.turn(mailer, batch)
+    return await SENDER_OF_MAIL.send(mailer, batch)
+
+
+def of(mailer: SendGrid, kind: str = "task_assigned", **given: Any) -> Delivery:
+    """A delivery of the connection's organization."""
+    return mail_delivery(mailer.connection.org_id, kind, **given)
+
+
+async def reopened(mailer: SendGrid, account: Post, **more: Any) -> SendGrid:
+    """The connection with other fields."""
+    org_id = mailer.connection.org_id
+    await connections.save(org_id, "sendgrid", "default", fields_of(account, **more))
+    return await SendGrid.open()

@@ -69,7 +69,10 @@ def test_random_calls_by_the_description_find_no_fault(door_call: Caller) -> Non
     """A small bounded walk over the OpenAPI description: nothing may answer with a fault of ours."""
     schema = schemathesis.openapi.from_url(f"{door_call.url}/openapi.json")
     found: list[tuple[str, int]] = []
-    operations: list[Any] = list(schema.get_all_operations())
+    # Each provider's own tests walk its methods: here, Stripe is connected.
+    operations: list[Any] = [
+        one for one in schema.get_all_operations() if "/stripe/" in one.ok().path
+    ]
     for operation in operations:
         walk(operation.ok(), door_call, found)
     assert len(found) > 100

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlvs.db.audiences import Candidate, Habits, Planned
+from atlvs.db.audiences import Candidate, Planned
+from atlvs.db.habits import Habits
 from atlvs.events import NotificationType
 from atlvs.notices import TYPES, NoticeType
 from tasks.notify.planning import Setting, addresses_of, planned

@@ -33,25 +33,25 @@ def notify_crowd(sandbox: Sandbox, rows: Rows, org: UUID, prefect_server: str) -
     world = World(sandbox, rows, org, PEOPLE, "http://127.0.0.1:9")
     asyncio.run(world.connect())
     world.people()
-    sandbox.latency(0.3, "twilio")
+    sandbox.latency(1.5, "twilio")
     return world
 
 
-def start() -> subprocess.Popen[bytes]:
+def start(log: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, str(PROGRAM)],
         env=os.environ
         | get_current_settings().to_environment_variables(exclude_unset=True)
         | {"ATLVS_SETTLE_SECONDS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=log.open("w"),
+        stderr=subprocess.STDOUT,
     )
 
 
-def until(true: Callable[[], Any], seconds: float = 60) -> None:
+def until(true: Callable[[], Any], log: Path, seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end
+        assert time.monotonic() < end, log.read_text()[-3000:]
         time.sleep(0.05)
 
 
@@ -81,8 +81,8 @@ def judge(world: World, rows: Rows) -> None:
     received = world.received()
     missing = {f"p{number}" for number in range(PEOPLE)} - set(received)
     unknown = rows(
-        "select lower(c.first_name) from integration_deliveries as d join contacts as c on c.id = d.contact_id"
-        " where d.state = 'unknown' and d.channel = 'email'"
+        "select lower(c.first_name) from integration_deliveries as d"
+        " join contacts as c on c.id = d.contact_id where d.state = 'unknown' and d.channel = 'email'"
     )
     assert set(received.values()) == {1}
     assert missing <= {name for (name,) in unknown}
@@ -90,13 +90,18 @@ def judge(world: World, rows: Rows) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_ended_leaves_the_notification_going(
-    notify_crowd: World, rows: Rows, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    notify_crowd: World,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    number: signal.Signals,
 ):
     monkeypatch.setenv("ATLVS_SETTLE_SECONDS", "1")
     settings.cache_clear()
-    process = start()
+    log = tmp_path / "run.log"
+    process = start(log)
     try:
-        until(lambda: some_sent(rows))
+        until(lambda: some_sent(rows), log)
         process.send_signal(number)
         assert process.wait(30) != 0
     finally:

@@ -24,6 +24,9 @@ ONLY_IN = {
     "prefect": ("blocks/", "tasks/", "flows/", "deployments/"),
     "aiohttp": ("blocks/wire.py", "deployments/"),
     "stripe": ("blocks/", "tasks/"),
+    "slack_sdk": ("blocks/", "tasks/"),
+    "sendgrid": ("blocks/", "tasks/"),
+    "twilio": ("blocks/", "tasks/"),
 }
 
 

@@ -276,3 +276,8 @@ def test_installing_may_bring_an_incoming_webhook(slack: Workspace) -> None:
     assert hook["channel"] == "#general"
     assert requests.post(hook["url"], json={"text": "hello"}, timeout=5).text == "ok"
     assert [each["channel"] for each in slack.received()] == [hook["channel_id"]]
+
+
+@pytest.mark.parametrize("cursor", ["x", "é", "dXNlcjo=", "dXNlcjo5OTk=", "dGVhbTox", "/w=="])
+def test_cursors_of_nowhere_are_refused(slack: Workspace, cursor: str) -> None:
+    assert slack.refused("users.list", cursor=cursor) == "invalid_cursor"

@@ -37,19 +37,6 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Habits:
-    """How an organization wants its notifications."""
-
-    time_zone: str
-    approve_above_recipients: int = 500
-    approve_above_cost_cents: int = 5000
-    quiet_begins: time = time(21)
-    quiet_ends: time = time(8)
-    region: str = "US"
-    slack_known: bool = False  # whether Slack's users are mirrored: who is not there has none
-
-
-@dataclass(frozen=True)
 class Planned:
     """A delivery as it is planned."""
 
@@ -67,19 +54,6 @@ class Planned:
     fallback: tuple[dict[str, str], ...] = ()
     segments: int | None = None
     cost_micros: int | None = None
-
-
-async def habits(tx: Transaction) -> Habits:
-    """The organization's settings, or the shipped ones."""
-    cursor = await tx.execute(
-        "select o.time_zone, s.approve_above_recipients, s.approve_above_cost_cents, s.quiet_begins, s.quiet_ends,"
-        " s.region, exists (select from slack_users) as slack_known from organizations as o left join integration_notification_settings as s on s.org_id = o.id"
-        " where o.id = atlvs_org()"
-    )
-    row = await cursor.fetchone() or {}
-    given: dict[str, Any] = {name: value for name, value in row.items() if value is not None}
-    given.setdefault("time_zone", "UTC")
-    return Habits(**given)
 
 
 async def candidates(

@@ -5,8 +5,8 @@ from datetime import time
 from typing import Any
 from uuid import UUID
 
-from atlvs.db.audiences import Habits, habits
 from atlvs.db.engine import Transaction
+from atlvs.db.habits import Habits, habits
 from atlvs.events import Channel
 from atlvs.phones import e164
 from atlvs.signing import Link

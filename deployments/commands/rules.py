@@ -2,12 +2,14 @@
 
 import sys
 from dataclasses import asdict, fields
+from datetime import time
 from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
 from atlvs.db import consents as ledger
+from atlvs.db import habits
 from atlvs.db import rules as kept
 from atlvs.db.engine import database
 from atlvs.db.organizations import the_organization
@@ -67,6 +69,46 @@ async def forget(name: str, as_json: bool = AsJson) -> None:
         raise typer.BadParameter(error.message) from None
     then = "The shipped one is in force." if name in DEFAULTS else "There is none of that name now."
     show({"removed": removed, "shipped": name in DEFAULTS}, as_json, then)
+
+
+@app.command("habits")
+@awaited()
+async def change_habits(
+    quiet: Annotated[str | None, typer.Option(help="Quiet hours, as 21:00-08:00.")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Of numbers without country code, as US.")
+    ] = None,
+    approve_above: Annotated[
+        int | None, typer.Option(help="More messages wait for a person's approval.")
+    ] = None,
+    approve_above_cost: Annotated[
+        int | None, typer.Option(help="In cents: dearer ones wait for approval.")
+    ] = None,
+    as_json: bool = AsJson,
+) -> None:
+    """The organization's habits: quiet hours, region, when a person has to approve. Shows, or changes."""
+    begins, ends = _hours(quiet) if quiet else (None, None)
+    given = {
+        "quiet_begins": begins,
+        "quiet_ends": ends,
+        "region": region,
+        "approve_above_recipients": approve_above,
+        "approve_above_cost_cents": approve_above_cost,
+    }
+    wanted = {name: value for name, value in given.items() if value is not None}
+    try:
+        found = asdict(await habits.change(await the_organization(), **wanted))
+    except Rejected as error:
+        raise typer.BadParameter(error.message) from None
+    show(found, as_json, *(f"{name.replace('_', ' ')}: {value}" for name, value in found.items()))
+
+
+def _hours(text: str) -> tuple[time, time]:
+    begins, _, ends = text.partition("-")
+    try:
+        return time.fromisoformat(begins.strip()), time.fromisoformat(ends.strip())
+    except ValueError:
+        raise typer.BadParameter("Quiet hours are written as 21:00-08:00.") from None
 
 
 @consents.command("show")

@@ -14,9 +14,10 @@ from uuid import UUID
 from atlvs import audience as audiences
 from atlvs.checkpoints import checkpoint
 from atlvs.db import audiences as people
-from atlvs.db import consents, notifications
-from atlvs.db.audiences import Candidate, Habits, Planned
+from atlvs.db import consents, habits, notifications
+from atlvs.db.audiences import Candidate, Planned
 from atlvs.db.engine import Transaction, database
+from atlvs.db.habits import Habits
 from atlvs.db.notifications import Notification
 from atlvs.errors import Rejected, Unavailable
 from atlvs.events import Channel
@@ -111,7 +112,7 @@ async def _chunk(
             first=notification.mode == "first",
             dry_run=notification.dry_run,
             now=await database().now(),
-            habits=await people.habits(tx),
+            habits=await habits.habits(tx),
             closed=lines.closed,
         )
         found, after = await people.candidates(tx, audience, notice.category, position, CHUNK)
@@ -313,9 +314,9 @@ async def _decide(tx: Transaction, notification: Notification) -> None:
     if notification.dry_run:
         await notifications.move(tx, notification.id, "done", among=["raised"])
         return
-    habits, totals = await people.habits(tx), await people.totals(tx, notification.id)
-    many = totals["messages"] > habits.approve_above_recipients
-    dear = totals["cost_micros"] > habits.approve_above_cost_cents * 10_000
+    wanted, totals = await habits.habits(tx), await people.totals(tx, notification.id)
+    many = totals["messages"] > wanted.approve_above_recipients
+    dear = totals["cost_micros"] > wanted.approve_above_cost_cents * 10_000
     if (many or dear) and not notice_type(notification.type).critical:
         reason = (
             f"{totals['messages']:,} messages for about {totals['cost_micros'] / 1e6:,.2f} wait for approval:"

@@ -6,7 +6,6 @@ https://docs.slack.dev/apis/web-api/pagination
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -35,7 +34,7 @@ def encoded(kind: str, place: str) -> str:
 def decoded(kind: str, cursor: str) -> str:
     try:
         found, _, place = base64.b64decode(cursor, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # no base64, or no text in it
         raise Refused("invalid_cursor") from error
     if found != kind:
         raise Refused("invalid_cursor")
