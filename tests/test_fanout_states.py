@@ -188,10 +188,12 @@ async def test_a_killed_sender_leaves_what_it_began_in_doubt(ledger: Ledger):
     assert ledger.states() == {first: "sending", second: "queued"}
     process.send_signal(signal.SIGKILL)
     process.wait(10)
+    found = await deliveries.recover(ledger.org)
     for _ in range(50):
-        if found := await deliveries.recover(ledger.org):
+        if found:
             break
         await asyncio.sleep(0.1)
+        found = await deliveries.recover(ledger.org)
     assert found == {"unknown": 1, "queued": 1}
     assert ledger.states() == {first: "unknown", second: "queued"}
     assert ledger.rows("select count(*) from integration_deliveries where lease is not null") == [

@@ -38,8 +38,8 @@ def delivery(
     rows: Rows, org: UUID, id: UUID, who: str, channel: str, state: str, due: str = "now()"
 ) -> UUID:
     return rows(
-        "insert into integration_deliveries (org_id, notification_id, recipient, channel, address, state, attempts,"
-        f" provider_id, due_at) values (%s, %s, %s, %s, %s, %s, 50, 'gone', {due}) returning id",
+        "insert into integration_deliveries (org_id, notification_id, recipient, channel, address, state,"
+        f" attempts, provider_id, due_at) values (%s, %s, %s, %s, %s, %s, 50, 'gone', {due}) returning id",
         *(org, id, who, channel, f"{who}.{channel}", state),
     )[0][0]
 

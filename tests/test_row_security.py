@@ -22,6 +22,14 @@ CROSSING = {
     "integration_outbox": {"SELECT", "UPDATE"},
     "integration_api_keys": {"SELECT", "UPDATE"},
     "integration_syncs": {"SELECT"},
+    "integration_notifications": {"SELECT"},
+    "integration_deliveries": {"SELECT"},
+}
+# Columns that take certain words only.
+WORDS = {
+    "integration_syncs": {"kind": "'full'"},
+    "integration_consents": {"channel": "'sms'", "verdict": "'refused'"},
+    "integration_deliveries": {"channel": "'email'", "state": "'queued'"},
 }
 WITH_ORG = """
     select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
@@ -43,6 +51,7 @@ VALUES = {
     "bytea": "decode(md5(random()::text), 'hex')",
     "text[]": "'{}'",
     "timestamp with time zone": "now()",
+    "time without time zone": "'08:00'",
 }
 
 
@@ -65,8 +74,7 @@ def columns(rows: Rows, table: str) -> dict[str, str]:
 def row_of(rows: Rows, table: str, org: UUID) -> str:
     """A statement that inserts a row of an organization into any table."""
     given = columns(rows, table) | {"org_id": f"'{org}'"}
-    if table == "integration_syncs":
-        given["kind"] = "'full'"
+    given |= WORDS.get(table, {})
     return f"insert into {table} ({', '.join(given)}) values ({', '.join(given.values())})"
 
 

@@ -173,10 +173,12 @@ def test_the_door_finds_the_methods(org: UUID, mail_account: Post, monkeypatch: 
 async def test_no_error_tells_an_address(mailer: SendGrid, mail_account: Post):
     for kind in ("500_after", "reset_after", "429"):
         mail_account.sow(unsubscribes=[TO])
-        mail_account.fault(kind, provider="sendgrid", method="DELETE", times=1)
+        # aiohttp asks once more by itself when a kept connection breaks: DELETE is idempotent
+        mail_account.fault(kind, provider="sendgrid", method="DELETE", times=2)
         token = patience.set(0.0)
         removing = do("remove_suppression", mailer, uuid4(), TO, ["unsubscribes"])
         [told] = await gather(removing, return_exceptions=True)
         patience.reset(token)
+        mail_account.clear_faults()
         assert isinstance(told, IntegrationError)
         assert "ada" not in str(told)

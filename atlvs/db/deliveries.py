@@ -28,7 +28,7 @@ READ = """
 # One statement, whose work does not grow with what is due besides.
 CLAIM = f"""
     with due as (
-        select d.id, coalesce(n.expires_at <= now(), false) as late,
+        select d.ctid, coalesce(n.expires_at <= now(), false) as late,
             case when d.quiet_at <= now() then greatest(d.due_at, d.quiet_at + d.quiet_for) else d.due_at end as due_at,
             case when d.quiet_at <= now() then d.quiet_at + interval '1 day'
                 * ceil(extract(epoch from now() - d.quiet_at) / 86400 + 0.0001) else d.quiet_at end as quiet_at
@@ -46,7 +46,7 @@ CLAIM = f"""
         updated_at = case when due.late then clock_timestamp() else d.updated_at end,
         due_at = due.due_at, quiet_at = due.quiet_at
     from due, integration_notifications as n
-    where d.id = due.id and n.id = d.notification_id
+    where d.ctid = due.ctid and n.id = d.notification_id
     returning {READ}, d.seq, d.lease is not null as taken
 """.encode()
 

@@ -31,7 +31,7 @@ BEGUN = f"""
         join integration_deliveries as d2 on d2.id = given.id
         join integration_notifications as n on n.id = d2.notification_id and n.state = 'sending'
         left join lateral ({standing("d2", "n")}) as word on true
-        where d.id = given.id and d.state = 'queued' and d.lease = %(lease)s
+        where d.id = given.id and d.state = 'queued' and d.lease is not distinct from %(lease)s  -- by id, not by lease
         returning d.id, d.state
     )
 """

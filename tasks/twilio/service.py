@@ -15,8 +15,8 @@ from prefect import Task
 from pydantic import Field
 
 from atlvs.db import consents
-from atlvs.db.audiences import habits
 from atlvs.db.engine import database
+from atlvs.db.habits import habits
 from atlvs.errors import OutcomeUnknown, Rejected
 from atlvs.phones import e164
 from blocks.twilio import CALLS, MESSAGES, Twilio
