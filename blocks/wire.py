@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from time import monotonic
-from urllib.parse import urlsplit
+from time import monotonic, time
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -27,6 +27,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
 LEASE_SECONDS = 0.25  # how far ahead a busy process reserves slots
 FLUSH = 200
 REQUEST_IDS = ("Request-Id", "X-Message-Id", "Twilio-Request-Id", "X-Slack-Req-Id")
+ADDRESS = re.compile(r"[^/@]+@[^/]+")  # an e-mail address in a path is not for the audit
 LONGEST_PAUSE = 86_400.0  # seconds that we take from a Retry-After
 
 # What is being done, for the audit; how long the caller is ready to wait for a slot.
@@ -164,7 +165,7 @@ class Wire:
         self._note(method, url, answer, outcome, started, monotonic() - began, waited)
         if answer.status == 429:
             self.refused += 1
-            await self._pacers[bucket].pause(retry_after(answer.headers) or 1.0)
+            await self._pacers[bucket].pause(told_to_wait(answer.headers))
         if len(self.calls) >= FLUSH or not (method == "GET" or paced):
             await self.flush()
         return answer
@@ -213,7 +214,7 @@ class Wire:
         took: float,
         waited: float,
     ) -> None:
-        path = urlsplit(url).path
+        path = ADDRESS.sub("***", unquote(urlsplit(url).path))
         self.calls.append(
             Call(
                 operation=operation.get() or f"{method} {path}",
@@ -242,6 +243,13 @@ def outcome_of(status: int) -> str:
     if status in (401, 403):
         return "unauthorized"
     return "unavailable" if status == 429 or status >= 500 else "rejected"
+
+
+def told_to_wait(headers: Mapping[str, str]) -> float:
+    """Seconds that a 429 asks for: Retry-After, else until X-RateLimit-Reset, else one."""
+    reset = headers.get("X-RateLimit-Reset") or ""
+    until = float(reset) - time() if re.fullmatch(r"[0-9]{1,12}", reset) else 1.0
+    return retry_after(headers) or min(max(until, 0.1), LONGEST_PAUSE)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -113,7 +113,7 @@ def test_deliveries_are_listed_masked_and_shown(atlvs: InProcess, notify_world: 
     assert len(listed()) == len(listed("--notification", sent["id"])) == 9
     assert {row["address"] for row in listed("--channel", "sms")} == {"***01", "***04", "***07"}
     whole = listed("--channel", "sms", "--addresses")
-    assert whole[-1]["address"] == "+14155000001"
+    assert "+14155000001" in {row["address"] for row in whole}
     assert listed("--notification", NOBODY) == listed("--since", "2099-01-01") == []
     assert listed("--state", "failed") == []
     assert len(listed("--limit", "2")) == 2

@@ -144,8 +144,9 @@ class _Sending:
             if self._over():
                 await self._let_go(batch, 0.0)
                 return
+            call = uuid4()
             try:
-                begun = await self.journal.begin(batch, uuid4())
+                begun = await self.journal.begin(batch, call)
             except Unavailable as error:  # our database is away: nothing was begun
                 self.sent.troubles.add(str(error))
                 self.stopped = True
@@ -154,7 +155,7 @@ class _Sending:
                 await self._let_go(batch, 0.0)
                 return
             checkpoint("notify.begun")
-            outcomes = await self._called([_with_links(one) for one in begun])
+            outcomes = await self._called([_ready(one, call) for one in begun])
             checkpoint("notify.answered")
         await self.journal.finish(outcomes)
         self.sent.states.update(outcome.state for outcome in outcomes)
@@ -193,12 +194,12 @@ class _Sending:
                 await deliveries.release(tx, self.lease, [one.id for one in batch], seconds)
 
 
-def _with_links(one: Delivery) -> Delivery:
-    """With the link to the recipient's preferences, where there is a choice."""
+def _ready(one: Delivery, call: UUID) -> Delivery:
+    """With the call that carries it, and the link to the recipient's preferences where there is a choice."""
     if one.channel != "email" or notice_type(one.type).transactional:
-        return one
+        return replace(one, call_id=call)
     link = signing.preferences_url(one.org_id, contact_id=one.contact_id, email=one.address)
-    return replace(one, data=one.data | {"preferences_url": link})
+    return replace(one, call_id=call, data=one.data | {"preferences_url": link})
 
 
 async def _fewer(tasks: set[asyncio.Task[None]], most: int) -> set[asyncio.Task[None]]:
