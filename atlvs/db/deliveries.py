@@ -157,7 +157,7 @@ async def earlier(tx: Transaction, delivery: Delivery) -> list[dict[str, Any]]:
         "select n.type, d.state, d.provider_id, d.place, d.sent_at, d.id from integration_deliveries as d"
         " join integration_notifications as n on n.id = d.notification_id"
         " where n.record_type = %s and n.record_id = %s and d.recipient = %s and d.channel = %s"
-        " and d.provider_id is not null and d.id <> %s order by d.sent_at desc nulls last limit 20",
+        " and d.provider_id is not null and d.id <> %s order by d.sent_at desc nulls last limit 500",
         [
             delivery.record_type,
             delivery.record_id,

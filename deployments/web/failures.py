@@ -19,7 +19,10 @@ from atlvs.errors import (
 )
 
 logger = logging.getLogger(__name__)
-SECRETS = re.compile(r"(?i)\b(?:sk|rk|whsec|atlvs)_\w+|\b(?:bearer|basic) \S+")
+SECRETS = re.compile(
+    r"(?i)\b(?:sk|rk|whsec|atlvs)_\w+|\b(?:bearer|basic) \S+|\bxox[a-z.]+-[\w-]+|\bSG\.[\w.-]+"
+    r"|hooks\.slack\.com/\S+"
+)
 LATER = 5.0  # seconds, where an error does not say how long to wait
 STATUS_OF = {  # other refusals: 422
     "resource_missing": 404,

@@ -1,6 +1,6 @@
 """Our copy of a workspace's people and channels, and what it tells of who can be reached."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -8,15 +8,15 @@ from typing import Any
 import orjson
 
 from atlvs.db import consents
-from atlvs.db.bulk import Mirror, mark_deleted, upsert
+from atlvs.db import slack as stored
+from atlvs.db.bulk import mark_deleted, upsert
 from atlvs.db.engine import Transaction
+from atlvs.db.slack import CHANNELS, PEOPLE
 from atlvs.records import Connection, Counts, Word
 from blocks.slack_events import a_text
 
 Json = dict[str, Any]
 Row = dict[str, Any]
-PEOPLE = Mirror("slack_users", "slack_user_id", per_connection=True)
-CHANNELS = Mirror("slack_channels", "slack_channel_id", per_connection=True)
 KEPT = ("id", "name", "creator", "created", "is_private", "is_archived", "is_member", "num_members")
 
 
@@ -83,40 +83,6 @@ async def store(tx: Transaction, connection: Connection, changes: Changes) -> di
     return counts
 
 
-async def person_with(tx: Transaction, connection: Connection, email: str) -> Row | None:
-    """The person with this address: `slack_user_id`, `deactivated`."""
-    cursor = await tx.execute(
-        "select slack_user_id, deactivated from slack_users where connection_id = %s"
-        " and lower(email) = %s and deleted_at is null and not is_bot order by deactivated limit 1",
-        [connection.id, email.strip().lower()],
-    )
-    return await cursor.fetchone()
-
-
-async def channel_named(tx: Transaction, connection: Connection, name: str) -> str | None:
-    """The id of a channel by its name."""
-    cursor = await tx.execute(
-        "select slack_channel_id from slack_channels where connection_id = %s and name = %s"
-        " and deleted_at is null and not is_archived limit 1",
-        [connection.id, name],
-    )
-    row = await cursor.fetchone()
-    return row["slack_channel_id"] if row else None
-
-
-async def unseen(
-    tx: Transaction, connection: Connection, seen: Sequence[str]
-) -> tuple[list[str], int]:
-    """Stored channels that a complete reading did not find, and how many are stored in all."""
-    cursor = await tx.execute(
-        "select slack_channel_id as id, slack_channel_id = any(%s) as seen from slack_channels"
-        " where connection_id = %s and deleted_at is null",
-        [list(seen), connection.id],
-    )
-    rows = await cursor.fetchall()
-    return sorted(row["id"] for row in rows if not row["seen"]), len(rows)
-
-
 async def _with_emails(
     tx: Transaction, connection: Connection, people: dict[str, Row]
 ) -> list[Row]:
@@ -124,23 +90,13 @@ async def _with_emails(
     lacking = [id for id, row in people.items() if not row["email"] and not row["is_bot"]]
     if not lacking:
         return list(people.values())
-    cursor = await tx.execute(
-        "select slack_user_id, email from slack_users where connection_id = %s"
-        " and slack_user_id = any(%s) and email is not null",
-        [connection.id, lacking],
-    )
-    known = {row["slack_user_id"]: row["email"] for row in await cursor.fetchall()}
+    known = await stored.emails(tx, connection, lacking)
     return [row | {"email": row["email"] or known.get(id)} for id, row in people.items()]
 
 
 async def _words(tx: Transaction, connection: Connection, ids: Iterable[str]) -> list[Word]:
     """Who cannot be reached any more, and who can again. What a person refused stays refused."""
-    cursor = await tx.execute(
-        "select slack_user_id, email, deactivated, fetched_at from slack_users"
-        " where connection_id = %s and slack_user_id = any(%s) and deleted_at is null and not is_bot",
-        [connection.id, list(ids)],
-    )
-    rows = await cursor.fetchall()
+    rows = await stored.people(tx, connection, ids)
     by_address = {
         address: row for row in rows for address in (row["slack_user_id"], row["email"]) if address
     }

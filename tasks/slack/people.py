@@ -5,10 +5,10 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
+from atlvs.db import slack as mirror
 from atlvs.db.engine import database
 from atlvs.errors import Rejected
 from blocks.slack import Slack
-from tasks.slack import mirror
 
 CHANNEL = re.compile(r"[CGD][A-Z0-9]{2,30}")
 PERSON = re.compile(r"[UW][A-Z0-9]{2,30}")

@@ -12,12 +12,13 @@ from atlvs.checkpoints import checkpoint
 from atlvs.db import syncs
 from atlvs.db.bulk import mark_deleted
 from atlvs.db.engine import Transaction, database
+from atlvs.db.slack import CHANNELS, unseen
 from atlvs.db.syncs import MOST_MISSING, Sync
 from atlvs.records import Counts
 from blocks.slack import Slack
 from blocks.slack_events import person_from
 from tasks.policy import retriable, retrying
-from tasks.slack.mirror import CHANNELS, Changes, channel_row, person_row, store, unseen
+from tasks.slack.mirror import Changes, channel_row, person_row, store
 
 Json = dict[str, Any]
 PAGE = 500  # Slack recommends no more than 200, and takes up to 999; a page costs three seconds of pace
