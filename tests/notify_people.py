@@ -1,9 +1,40 @@
-"""People and events of the world in which notifications are told."""
+"""People and events of the world in which notifications are told, and flow runs that tell them."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
 from conftest import Rows
+from prefect import Flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+EVERYONE = {"kind": "everyone"}
+TASK = {"task_title": "Doors", "due_at": "2030-01-01T08:00:00+00:00"}
+ANY: dict[str, Any] = {
+    "type": "task_due_soon",
+    "audience": EVERYONE,
+    "data": TASK,
+    "channels": ["sms", "email"],
+    "mode": "first",
+}
+
+
+def run(flow: Flow[..., Any], **parameters: Any) -> dict[str, Any]:
+    """A flow run in this process."""
+    return asyncio.run(flow(**parameters))
+
+
+def artifact(key: str) -> str:
+    """The newest artifact of that key."""
+
+    async def read() -> str:
+        async with get_client() as client:
+            wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+            found = await client.read_artifacts(artifact_filter=wanted)
+        return str(max(found, key=lambda one: str(one.created)).data)
+
+    return asyncio.run(read())
 
 
 def contact(rows: Rows, number: int) -> UUID:

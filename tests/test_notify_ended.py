@@ -14,9 +14,9 @@ from uuid import UUID
 import pytest
 from conftest import Rows
 from fanout_world import World
+from notify_people import ANY, artifact, run
 from prefect.settings import get_current_settings
 from sandbox_client import Sandbox
-from test_notify_flows import ANY, artifact, run
 
 from atlvs.settings import settings
 from blocks.base import resources

@@ -41,14 +41,10 @@ async def resend(
     notification = await notifications.read(tx, id)
     _check(notification)
     rows = await _candidates(tx, id, deliveries)
-    left, wanted = Counter[str](), list[dict[str, Any]]()
     refused = await _refusals(tx, notification, rows)
-    for row in rows:
-        why = _why_not(row, refused, unknown_too)
-        if why:
-            left[why] += 1
-        else:
-            wanted.append(row)
+    reasons = [_why_not(row, refused, unknown_too) for row in rows]
+    left = Counter(why for why in reasons if why)
+    wanted = [row for row, why in zip(rows, reasons, strict=True) if not why]
     if notification.mode == "first":
         wanted, others = _first_of_each(wanted)
         left += Counter({"will be tried on another channel": others} if others else {})

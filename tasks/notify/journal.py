@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,9 @@ from atlvs.db.marks import Marks
 from atlvs.errors import Unavailable
 from atlvs.records import Delivery, Outcome
 
-GATHER = 0.005  # seconds in which more of the same moment join
+# Seconds in which more of the same moment join: while calls are answered so soon that they are
+# bounded by this process's CPU, a shared transaction is worth more than the wait.
+SOON, GATHER_SOON, GATHER = 0.05, 0.05, 0.002
 STUBBORN = (
     60  # tries to write what became of messages, a second apart, before they count as unknown
 )
@@ -24,10 +27,9 @@ STUBBORN = (
 
 @dataclass
 class Journal:
-    """One sender's writing. `enough` waiting ones are written without waiting for more."""
+    """One sender's writing."""
 
     marks: Marks
-    enough: int
     _begins: list[tuple[dict[UUID, UUID], asyncio.Future[dict[UUID, str]]]] = field(
         default_factory=list[Any]
     )
@@ -35,7 +37,9 @@ class Journal:
         default_factory=list[Any]
     )
     _writing: asyncio.Task[None] | None = None
-    _full: asyncio.Event = field(default_factory=asyncio.Event)
+    _called_at: dict[UUID, float] = field(default_factory=dict[UUID, float])  # calls on their way
+    _back: asyncio.Event = field(default_factory=asyncio.Event)  # all of them are back
+    _call_seconds: float = 0.0  # how long they take, lately
 
     async def begin(self, batch: Sequence[Delivery], call: UUID) -> list[Delivery]:
         """Mark them as being sent; those that still may be."""
@@ -49,6 +53,11 @@ class Journal:
         """Write what became of them. Tries for a minute while the database is away."""
         told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._outcomes.append((outcomes, told))
+        for outcome in outcomes:
+            if at := self._called_at.pop(outcome.delivery, None):
+                self._call_seconds += (monotonic() - at - self._call_seconds) / 8
+        if not self._called_at:
+            self._back.set()
         self._write()
         await told
 
@@ -59,8 +68,6 @@ class Journal:
         await self.marks.close()
 
     def _write(self) -> None:
-        if len(self._begins) + len(self._outcomes) >= self.enough:
-            self._full.set()
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._written())
 
@@ -72,12 +79,13 @@ class Journal:
             await self._together(begins, outcomes)
 
     async def _gathered(self) -> None:
-        """Until enough are waiting, or the moment is over."""
-        if len(self._begins) + len(self._outcomes) < self.enough:
-            self._full.clear()
-            ringing = asyncio.get_running_loop().call_later(GATHER, self._full.set)
-            await self._full.wait()
-            ringing.cancel()
+        """Until the moment is over, or no call is on its way whose end could join."""
+        if self._called_at:
+            self._back.clear()
+            moment = GATHER_SOON if self._call_seconds < SOON else GATHER
+            over = asyncio.get_running_loop().call_later(moment, self._back.set)
+            await self._back.wait()
+            over.cancel()
 
     async def _together(self, begins: list[Any], outcomes: list[Any]) -> None:
         calls = {id: call for ids, _ in begins for id, call in ids.items()}
@@ -90,8 +98,14 @@ class Journal:
         except Exception as error:  # noqa: BLE001  # whoever waits is told
             _fail([*begins, *outcomes], error)
         else:
+            self._note_calls(calls, states)
             _tell(begins, states)
             _tell(outcomes, None)
+
+    def _note_calls(self, calls: dict[UUID, UUID], states: dict[UUID, str]) -> None:
+        now = monotonic()
+        firsts = {call: id for id, call in calls.items() if states.get(id) == "sending"}
+        self._called_at.update(dict.fromkeys(firsts.values(), now))
 
     async def _insist(self, ended: list[Outcome], outcomes: list[Any]) -> None:
         """What happened has happened: it is written when the database is back."""

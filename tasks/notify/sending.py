@@ -86,7 +86,7 @@ class _Sending:
         self.org_id, self.channel, self.lease = org_id, channel, lease
         self.connector, self.sender, self.sent = connector, sender, sent
         marks = Marks(org_id, connector.connection.id, lease)
-        self.journal = Journal(marks, enough=sender.in_flight)
+        self.journal = Journal(marks)
         self.gate = asyncio.Semaphore(sender.in_flight)
         self.until = 0.0
         self.stopped = False
