@@ -65,7 +65,7 @@ def test_entrypoint_is_dotted_and_leads_to_its_flow(entry: dict[str, Any]):
     assert re.fullmatch(r"flows(\.\w+)+", entry["entrypoint"])  # a path would shadow the SDK
     found = wanted(entry)
     provider = entry["entrypoint"].split(".")[1]
-    assert found.flow.name.startswith(f"{provider}-")
+    assert f"{found.flow.name}-".startswith(f"{provider}-")
     assert found.flow.isasync
     assert found.fields["description"]
     assert provider in found.fields["tags"]

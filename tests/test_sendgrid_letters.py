@@ -66,7 +66,7 @@ def html_of(one: Letter) -> str:
     return "".join(one.html)
 
 
-@pytest.mark.parametrize("notice", TYPES.values(), ids=str)
+@pytest.mark.parametrize("notice", TYPES.values(), ids=lambda one: str(one.type))
 def test_every_type_is_a_mail(notice: NoticeType):
     one = made(notice, preferences_url="https://atlvs.test/preferences/x", first_name="Ada")
     page, text = Page(html_of(one)), "".join(one.text)
@@ -87,7 +87,7 @@ def test_every_type_is_a_mail(notice: NoticeType):
             assert str(SAMPLE[required]) in page.text, required
 
 
-@pytest.mark.parametrize("notice", TYPES.values(), ids=str)
+@pytest.mark.parametrize("notice", TYPES.values(), ids=lambda one: str(one.type))
 def test_only_what_is_required_is_enough(notice: NoticeType):
     required = notice.required or {"message"}
     needed = {name: SAMPLE[name] for name in required}
@@ -102,7 +102,7 @@ def test_only_what_is_required_is_enough(notice: NoticeType):
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-@pytest.mark.parametrize("notice", TYPES.values(), ids=str)
+@pytest.mark.parametrize("notice", TYPES.values(), ids=lambda one: str(one.type))
 def test_hostile_variables_stay_text(notice: NoticeType, kind: str):
     value = HOSTILE[kind]
     links = {"url", "reset_url"}
