@@ -90,7 +90,12 @@ def test_first_channel_that_works_and_the_others_behind_it():
 def test_nobody_reachable_is_one_row_with_the_reason():
     how = setting("announcement", "sms", "email", first=True)
     [found] = rows(replace(ADA, phone=None, email=None), how)
-    assert (found.channel, found.state, found.reason) == ("sms", "skipped", "no phone number")
+    assert (found.channel, found.state) == ("sms", "skipped")
+    assert found.reason == "sms: no phone number; email: no e-mail address"
+    stopped = {("sms", "+14155552671"): "refused: stop"}
+    [found] = rows(replace(ADA, email=None), how, stopped)
+    assert (found.channel, found.state) == ("sms", "suppressed")
+    assert found.reason == "sms: refused: stop; email: no e-mail address"
 
 
 def test_a_refusal_binds_every_type():

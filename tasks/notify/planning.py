@@ -187,11 +187,18 @@ def planned(
     if not setting.first:
         return [_row(one, address, (), setting) for address in judged]
     if not open_ones:
-        return [_row(one, address, (), setting) for address in judged[:1]]
+        return [_row(one, _nowhere(judged), (), setting)]
     behind = tuple(
         {"channel": other.channel, "address": other.address or ""} for other in open_ones[1:]
     )
     return [_row(one, open_ones[0], behind, setting)]
+
+
+def _nowhere(judged: Sequence[Address]) -> Address:
+    """Nobody can be told on any channel: one row, with all the reasons."""
+    reasons = "; ".join(f"{address.channel}: {address.reason}" for address in judged)
+    refused = next((address for address in judged if address.state == "suppressed"), judged[0])
+    return replace(refused, reason=reasons)
 
 
 def _judged(

@@ -14,16 +14,14 @@ from pydantic import Field
 from atlvs.db import consents
 from atlvs.db.bulk import mark_deleted
 from atlvs.db.engine import database
+from atlvs.db.sendgrid import SUPPRESSIONS
 from atlvs.errors import Rejected
 from blocks.sendgrid import SendGrid
 from tasks.once import once
 from tasks.sendgrid.lists import GROUP, LISTS, group_lists, normal
 from tasks.sendgrid.suppressions import (
-    SUPPRESSIONS,
     free_scopes,
-    known_of,
     other_lists,
-    remember,
     words_off,
 )
 
@@ -90,12 +88,10 @@ async def _told(connector: SendGrid, request: UUID, email: str, lists: list[str]
     """Our copy and the ledger: the newest word is that mail may go there again."""
     whose, address = connector.connection, normal(email)
     for name in lists:
-        known, others = await known_of(whose, name), await other_lists(connector, name)
+        others = await other_lists(connector, name)
         free = free_scopes(connector, name, address, others)
-        known.pop(address, None)
         async with database().org(whose.org_id) as tx:
             mark = f"removed:{request}:{name}"
             words = await words_off(tx, free, address, mark, "person")
             await consents.record(tx, whose.org_id, words)
             await mark_deleted(tx, SUPPRESSIONS, [f"{name}:{address}"], whose)
-            await remember(tx, whose, name, known)

@@ -1,8 +1,7 @@
 """Our copy of SendGrid's lists, and what they mean for the consent ledger, both ways.
 
 Who is on a list is told to the ledger; who is taken off it at SendGrid may be written to again, unless
-another list or the person's own word says otherwise. What each list held when it was last read is kept
-with its cursor, in the transaction of the rows.
+another list or the person's own word says otherwise.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,11 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from atlvs.checkpoints import checkpoint
-from atlvs.db import consents, syncs
-from atlvs.db.bulk import Mirror, mark_deleted, upsert
+from atlvs.db import consents
+from atlvs.db.bulk import mark_deleted, upsert
 from atlvs.db.engine import Transaction, database
+from atlvs.db.sendgrid import SUPPRESSIONS, on_list
 from atlvs.db.syncs import MOST_MISSING
-from atlvs.records import Connection, Counts, Word
+from atlvs.records import Counts, Word
 from blocks.sendgrid import SendGrid
 from tasks.policy import retriable
 from tasks.sendgrid.lists import (
@@ -26,7 +26,6 @@ from tasks.sendgrid.lists import (
     members,
 )
 
-SUPPRESSIONS = Mirror("sendgrid_suppressions", "suppression_key", per_connection=True)
 FEW = 10  # so many may always vanish
 CHUNK = 2_000
 Known = dict[str, float]  # address → when it came onto the list
@@ -49,7 +48,7 @@ async def read_list(
     dry_run: bool = False,
 ) -> Reading:
     """Read one list into our copy: all of it, or what was added since then."""
-    known, now = await known_of(connector.connection, name), await database().now()
+    known, now = await on_list(connector.connection, name), await database().now()
     if name.startswith(GROUP):
         entries, since = await members(connector, name, known, round(now.timestamp(), 3)), None
     else:
@@ -72,7 +71,7 @@ class Update:
     fetched_at: datetime
 
     async def stored(self, allow_deletes: bool, dry_run: bool) -> Reading:
-        """Rows, words and what is known, in one transaction."""
+        """Rows and words, in one transaction."""
         whose, reading = self.connector.connection, Reading()
         gone = sorted(set(self.known) - set(self.found)) if self.complete else []
         if len(gone) > max(FEW, MOST_MISSING * len(self.known)) and not allow_deletes:
@@ -84,10 +83,6 @@ class Update:
             await self._rows(tx, reading.counts)
             await consents.record(tx, whose.org_id, self._told())
             await self._let_go(tx, gone, others, reading.counts)
-            left = {email: at for email, at in self.known.items() if email not in set(gone)}
-            known = left | {one.email: one.created for one in self.found.values()}
-            if known != self.known:
-                await remember(tx, whose, self.name, known)
             checkpoint("suppressions.in-store")
             if dry_run:
                 await tx.rollback()
@@ -188,15 +183,4 @@ async def other_lists(connector: SendGrid, name: str) -> dict[str, Known]:
     """Who is on the other lists whose addresses get no mail."""
     groups = {*connector.unsubscribe_groups.values(), connector.unsubscribe_group} - {None}
     names = [*(one for one in LISTS if LISTS[one]), *(f"{GROUP}{one}" for one in groups)]
-    return {other: await known_of(connector.connection, other) for other in names if other != name}
-
-
-async def known_of(connection: Connection, name: str) -> Known:
-    """Who was on a list when it was last read."""
-    position = await syncs.read_cursor(connection, f"suppressions {name}")
-    return (position or {}).get("known", {})
-
-
-async def remember(tx: Transaction, connection: Connection, name: str, known: Known) -> None:
-    """Who is on a list now."""
-    await syncs.move_cursor(tx, connection, f"suppressions {name}", {"known": known})
+    return {other: await on_list(connector.connection, other) for other in names if other != name}

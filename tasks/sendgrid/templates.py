@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from atlvs.db import syncs
-from atlvs.db.bulk import Mirror, mark_deleted, upsert
+from atlvs.db.bulk import mark_deleted, upsert
 from atlvs.db.engine import Transaction, database
+from atlvs.db.sendgrid import TEMPLATES, template_ids
 from atlvs.errors import Rejected
 from atlvs.records import Connection, Counts
 from blocks.sendgrid import SendGrid
@@ -22,8 +22,6 @@ from tasks.sendgrid.letters import notice_for, source
 from tasks.sendgrid.variables import UNSEEN, clean, one_line, shown
 
 Json = dict[str, Any]
-TEMPLATES = Mirror("sendgrid_templates", "sendgrid_template_id", per_connection=True)
-CURSOR = "templates"
 FEW = 10
 
 
@@ -42,8 +40,7 @@ async def read_templates(
     """Read all dynamic templates into our copy."""
     whose, asked_at = connector.connection, await database().now()
     found = {one["id"]: one for one in await retrying()(connector.all_templates)}
-    position = await syncs.read_cursor(whose, CURSOR) or {}
-    gone = sorted(set(position.get("known", [])) - set(found))
+    gone = sorted(await template_ids(whose) - set(found))
     read = TemplatesRead()
     if len(gone) > FEW and not allow_deletes:
         read.counts.skip("vanished, held", len(gone))
@@ -53,7 +50,7 @@ async def read_templates(
         )
         gone = []
     async with database().org(whose.org_id) as tx:
-        read.counts += await _stored(tx, whose, found, gone, position, asked_at)
+        read.counts += await _stored(tx, whose, found, gone, asked_at)
         if dry_run:
             await tx.rollback()
     return read
@@ -64,16 +61,12 @@ async def _stored(
     whose: Connection,
     found: dict[str, Json],
     gone: list[str],
-    position: Json,
     asked_at: datetime,
 ) -> Counts:
     rows = [row_of(one, asked_at) for one in found.values()]
     counts = await upsert(tx, whose, TEMPLATES, rows)
     if gone:
         counts.deleted = await mark_deleted(tx, TEMPLATES, gone, whose)
-    known = sorted({*position.get("known", []), *found} - set(gone))
-    if known != position.get("known"):
-        await syncs.move_cursor(tx, whose, CURSOR, {"known": known})
     return counts
 
 
