@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from time import monotonic, time
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -104,9 +105,9 @@ class Pacer:
         await pause_slots(self.connection, self.bucket, seconds)
 
     async def _lease(self) -> None:
-        busy = monotonic() - self._leased_at < 2 * LEASE_SECONDS
+        idle = (monotonic() - self._leased_at) / (2 * LEASE_SECONDS)
         most = max(1, int(self.per_second * LEASE_SECONDS))
-        self._block = min(most, self._block * 2) if busy else 1
+        self._block = min(most, self._block * 2) if idle < 1 else max(1, int(self._block / idle))
         wait = await lease_slots(self.connection, self.bucket, self._block, self.per_second)
         self._leased_at = monotonic()
         first = self._leased_at + wait
@@ -214,7 +215,7 @@ class Wire:
         took: float,
         waited: float,
     ) -> None:
-        path = ADDRESS.sub("***", unquote(urlsplit(url).path))
+        path = path_of(url)
         self.calls.append(
             Call(
                 operation=operation.get() or f"{method} {path}",
@@ -230,6 +231,12 @@ class Wire:
                 waited_ms=waited * 1000,
             )
         )
+
+
+@lru_cache(maxsize=256)
+def path_of(url: str) -> str:
+    """What the audit shows of an address."""
+    return ADDRESS.sub("***", unquote(urlsplit(url).path))
 
 
 def _their_id(answer: Answer) -> str | None:

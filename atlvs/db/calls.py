@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
+from atlvs.db.arrays import plain, texts, times
 from atlvs.db.engine import Transaction, database
 from atlvs.records import Connection
 
@@ -28,21 +28,33 @@ class Call:
     waited_ms: float
 
 
-_values = attrgetter(*Call.__dataclass_fields__)  # astuple would copy each value
-
-
 async def write_calls(tx: Transaction, connection: Connection, calls: Sequence[Call]) -> None:
     """Append to the audit, in the caller's transaction (one organization's)."""
     if not calls:
         return
-    columns = zip(*map(_values, calls), strict=True)
     await tx.execute(
         "insert into integration_calls (org_id, connection_id, provider, operation, method, path, request_id,"
         " provider_request_id, status, outcome, records, started_at, duration_ms, waited_ms)"
         " select %s, %s, %s, * from unnest(%s::text[], %s::text[], %s::text[], %s::uuid[], %s::text[],"
         " %s::int[], %s::text[], %s::int[], %s::timestamptz[], %s::real[], %s::real[])",
-        [connection.org_id, connection.id, connection.provider, *map(list, columns)],
+        [connection.org_id, connection.id, connection.provider, *_columns(calls)],
     )
+
+
+def _columns(calls: Sequence[Call]) -> list[str]:
+    return [
+        texts(call.operation for call in calls),
+        texts(call.method for call in calls),
+        texts(call.path for call in calls),
+        plain(call.request_id for call in calls),
+        texts(call.provider_request_id for call in calls),
+        plain(call.status for call in calls),
+        texts(call.outcome for call in calls),
+        plain(call.records for call in calls),
+        times(call.started_at for call in calls),
+        plain(call.duration_ms for call in calls),
+        plain(call.waited_ms for call in calls),
+    ]
 
 
 async def read_calls(org_id: UUID, *, limit: int = 100) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 
+from atlvs.db.arrays import plain, texts, times
 from atlvs.db.consents import standing
 from atlvs.db.engine import APP, Transaction, database, role_conninfo, unavailable
 from atlvs.records import Outcome
@@ -82,7 +83,7 @@ MOVED = f"""
 BOTH = f"""
     with {MOVED}, {BEGUN}
     select (select count(*) from woken) as woken, array(select id from begun) as ids, array(select state from begun) as states
-"""
+""".encode()
 FEW = 5  # writes that are not worth a connection of one's own
 MOST = 4  # own connections of this process
 
@@ -117,7 +118,7 @@ async def advance(tx: Transaction, outcomes: Sequence[Outcome]) -> int:
 
 def beginnings(lease: UUID, connection: UUID, calls: Mapping[UUID, UUID]) -> dict[str, Any]:
     """The parameters of BEGUN."""
-    ids, under = list(calls), list(calls.values())
+    ids, under = plain(calls), plain(calls.values())
     return {"lease": lease, "connection": connection, "beginning": ids, "calls": under}
 
 
@@ -125,15 +126,15 @@ def endings(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The parameters of MOVED. In one order, else two processes that write the same wait for each other."""
     ordered = sorted(outcomes, key=lambda one: one.delivery)
     return {
-        "ids": [one.delivery for one in ordered],
-        "states": [one.state for one in ordered],
-        "providers": [one.provider_id for one in ordered],
-        "places": [one.place for one in ordered],
-        "codes": [one.code for one in ordered],
-        "reasons": [one.reason[:500] if one.reason else None for one in ordered],
-        "waits": [one.retry_after for one in ordered],
-        "segments": [one.segments for one in ordered],
-        "times": [one.at for one in ordered],
+        "ids": plain(one.delivery for one in ordered),
+        "states": texts(one.state for one in ordered),
+        "providers": texts(one.provider_id for one in ordered),
+        "places": texts(one.place for one in ordered),
+        "codes": texts(one.code for one in ordered),
+        "reasons": texts(one.reason and one.reason[:500] for one in ordered),
+        "waits": plain(one.retry_after for one in ordered),
+        "segments": plain(one.segments for one in ordered),
+        "times": times(one.at for one in ordered),
         "failures": list(FAILURES),
     }
 
@@ -173,14 +174,16 @@ class Marks:
                 await own.close()
 
     async def _written(self, tx: Transaction, given: dict[str, Any]) -> dict[UUID, str]:
-        row = await (await tx.execute(BOTH.encode(), given, prepare=True)).fetchone()
+        row = await (await tx.execute(BOTH, given, prepare=tx is self._own)).fetchone()
         return dict(zip(row["ids"], row["states"], strict=True)) if row else {}
 
     async def _open(self) -> AsyncConnection[DictRow]:
         Marks._own_ones += 1
         try:
             conninfo = await asyncio.to_thread(role_conninfo, settings(), APP)
-            own = await AsyncConnection.connect(conninfo, autocommit=True, row_factory=dict_row)
+            own = await AsyncConnection[DictRow].connect(
+                conninfo, autocommit=True, row_factory=dict_row
+            )
             await own.execute("select set_config('atlvs.org_id', %s, false)", [str(self.org_id)])
         except BaseException:
             Marks._own_ones -= 1

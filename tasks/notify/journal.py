@@ -20,9 +20,7 @@ from atlvs.records import Delivery, Outcome
 # Seconds in which more of the same moment join: while calls are answered so soon that they are
 # bounded by this process's CPU, a shared transaction is worth more than the wait.
 SOON, GATHER_SOON, GATHER = 0.05, 0.05, 0.002
-STUBBORN = (
-    60  # tries to write what became of messages, a second apart, before they count as unknown
-)
+STUBBORN = 60  # tries to write what became of messages, a second apart
 
 
 @dataclass
@@ -97,6 +95,9 @@ class Journal:
             await self._insist(ended, outcomes)
         except Exception as error:  # noqa: BLE001  # whoever waits is told
             _fail([*begins, *outcomes], error)
+        except BaseException:  # Prefect ends the process by an exception wherever it is
+            _fail([*begins, *outcomes], Unavailable("database", "the sender is being ended."))
+            raise
         else:
             self._note_calls(calls, states)
             _tell(begins, states)
