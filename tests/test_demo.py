@@ -68,7 +68,9 @@ def check_success(told: Ended) -> None:
         assert deliveries == well >= 2 * events
     for secret in (SECRET_KEY, "sk_", "whsec_", "atlvs_", "real"):
         assert secret not in told.out
-    assert "@" not in told.out
+    assert set(re.findall(r"@([\w.-]+)", told.out)) <= {"example.com"}  # the sandbox's own people
+    assert "What people received" in told.out
+    assert "refused: replied STOP" in told.out
 
 
 def test_demo_twice(home: Path):

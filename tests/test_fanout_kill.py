@@ -15,8 +15,9 @@ from fanout_world import World
 from sandbox_client import Sandbox
 from web_client import WebProcess
 
+from tasks.sendgrid import SENDERS
+
 PROGRAM = Path(__file__).with_name("fanout_world.py")
-AT_ONCE = {"slack": 16, "email": 4_000, "sms": 48}  # deliveries that may be on their way at a kill
 
 
 class Draining:
@@ -42,7 +43,7 @@ class Draining:
 
 
 @pytest.mark.parametrize(
-    ("people", "kills"), [(900, 4), pytest.param(10_000, 10, marks=pytest.mark.soak)]
+    ("people", "kills"), [(600, 3), pytest.param(10_000, 10, marks=pytest.mark.soak)]
 )
 async def test_everybody_is_reached_once_however_often_the_sender_is_killed(
     sandbox: Sandbox, rows: Rows, org: UUID, people: int, kills: int
@@ -61,7 +62,7 @@ async def test_everybody_is_reached_once_however_often_the_sender_is_killed(
             await asyncio.sleep(chance.uniform(0.4, 2.0))
             draining.kill()
         await finished(rows, web.url)
-        judge(rows, world)
+        judge(rows, world, kills)
     finally:
         web.stop()
         for provider in ("slack", "sendgrid", "twilio"):
@@ -81,7 +82,7 @@ async def finished(rows: Rows, url: str, rounds: int = 12) -> None:
         await asyncio.sleep(2)
 
 
-def judge(rows: Rows, world: World) -> None:
+def judge(rows: Rows, world: World, kills: int) -> None:
     unknown = {
         person.lower()
         for (person,) in rows(
@@ -94,9 +95,11 @@ def judge(rows: Rows, world: World) -> None:
     assert twice == {}
     missing = {f"p{i}" for i in range(world.number)} - set(received)
     assert missing <= unknown
-    assert rows("select distinct channel from integration_deliveries where state = 'unknown'") in (
-        [],
-        [("slack",)],
-        [("email",)],
+    # Twilio's log and Slack's history can be asked. SendGrid tells by events only: what it never heard of
+    # leaves none, so the calls that were on their way at a kill stay listed until a person decides.
+    calls = rows(
+        "select channel, count(distinct call_id) from integration_deliveries"
+        " where state = 'unknown' group by 1"
     )
-    assert len(unknown) <= world.number // 100
+    assert calls == [] or (calls[0][0] == "email" and len(calls) == 1)
+    assert sum(number for _, number in calls) <= kills * SENDERS["email"].in_flight

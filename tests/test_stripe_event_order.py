@@ -48,7 +48,12 @@ class TestOrder:
         await world.hear(order, "charge.refunded", "payment_intent.succeeded")
         assert_current(world, intent)
         assert world.payments[0][:4] == (5_000, 5_000, "usd", "refunded")
-        assert world.told() == {"payment.created": 1, "payment.received": 1, "payment.refunded": 1}
+        assert world.told() == {
+            "payment.created": 1,
+            "payment.received": 1,
+            "payment.refunded": 1,
+            "registration.confirmed": 1,
+        }
 
     @pytest.mark.parametrize("order", TWO)
     async def test_failed_after_succeeded(self, world: World, order: Sequence[int]) -> None:

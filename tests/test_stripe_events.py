@@ -33,7 +33,11 @@ class TestTheNine:
         assert world.payments == [
             (5_000, 0, "usd", "completed", "stripe", world.registration, None)
         ]
-        assert world.told() == {"payment.created": 1, "payment.received": 1}
+        assert world.told() == {
+            "payment.created": 1,
+            "payment.received": 1,
+            "registration.confirmed": 1,
+        }
 
     @pytest.mark.parametrize("order", [(0,)])
     async def test_payment_failed(self, world: World, order: Sequence[int]) -> None:
@@ -132,7 +136,12 @@ class TestTheNine:
             (2_000,),
             (3_000,),
         ]
-        assert world.told() == {"payment.created": 1, "payment.received": 1, "payment.refunded": 2}
+        assert world.told() == {
+            "payment.created": 1,
+            "payment.received": 1,
+            "payment.refunded": 2,
+            "registration.confirmed": 1,
+        }
 
     async def test_a_refund_that_fails_gives_the_payment_back(self, world: World) -> None:
         intent = world.pay()["id"]
@@ -157,6 +166,7 @@ class TestTheNine:
             "checkout.completed": 1,
             "payment.created": 1,
             "payment.received": 1,
+            "registration.confirmed": 1,
         }
 
     async def test_checkout_is_complete_only_when_the_money_is_there(self, world: World) -> None:
