@@ -9,7 +9,7 @@ demo: .venv/product
 	$(BIN)/atlvs demo
 
 test: check
-	$(BIN)/python -m pytest -q -m "not soak"
+	$(BIN)/python -m pytest -q -m "not soak" -n 3 --dist loadfile
 
 check: .venv/development
 	$(BIN)/ruff format --check .

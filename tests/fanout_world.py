@@ -38,7 +38,12 @@ class World:
         self.phones = TwilioAccount(sandbox)
         slackers = [{"email": f"p{i}@slack.test", "name": f"P{i}"} for i in range(2, people, 3)]
         name = f"w{org.hex[:10]}"
-        self.slack = Workspace(sandbox, name, people=slackers, channels=[{"name": "crew"}])
+        # With history, a message whose answer got lost can be looked up.
+        scopes = ["chat:write", "chat:write.public", "im:write", "users:read", "users:read.email"]
+        scopes += ["channels:read", "groups:read", "im:history", "channels:history", "groups:history"]
+        self.slack = Workspace(
+            sandbox, name, people=slackers, channels=[{"name": "crew"}], scopes=scopes
+        )
         self.slack.limits(off=True)
         self.fields = {
             "sendgrid": {
@@ -57,6 +62,7 @@ class World:
             },
             "slack": {
                 "bot_token": self.slack.token,
+                "granted_scopes": ",".join(scopes),
                 "signing_secrets": self.slack.made["signing_secret"],
                 "api_base": sandbox.base("slack"),
                 "default_channel": self.slack.channel("crew"),

@@ -16,7 +16,7 @@ from atlvs.crypto import key_ring
 from atlvs.db.engine import Transaction, database
 from atlvs.db.marks import FAILURES, advance, begin
 from atlvs.errors import Unavailable
-from atlvs.records import Delivery
+from atlvs.records import Delivery, Outcome
 from atlvs.settings import settings
 
 __all__ = ["FAILURES", "advance", "begin"]  # written in `marks`
@@ -137,6 +137,16 @@ async def unknown(org_id: UUID, channel: str, most: int = 500) -> list[Delivery]
             [channel, most, settings().settle_seconds],
         )
         return opened(await cursor.fetchall())
+
+
+async def doubt(tx: Transaction, outcomes: Sequence[Outcome]) -> None:
+    """Write why the outcome of deliveries is still unknown."""
+    await tx.execute(
+        "update integration_deliveries as d set reason = given.reason, updated_at = clock_timestamp()"
+        " from unnest(%s::uuid[], %s::text[]) as given(id, reason)"
+        " where d.id = given.id and d.state = 'unknown' and given.reason is not null",
+        [[one.delivery for one in outcomes], [one.reason for one in outcomes]],
+    )
 
 
 async def by_provider_id(tx: Transaction, connection: UUID, ids: Sequence[str]) -> dict[str, UUID]:

@@ -29,6 +29,7 @@ async def settle(org_id: UUID, channel: str) -> Counter[str]:
                 return found
         async with database().org(org_id) as tx:
             await deliveries.advance(tx, [one for one in outcomes if one.state != "unknown"])
+            await deliveries.doubt(tx, [one for one in outcomes if one.state == "unknown"])
         found.update(one.state for one in outcomes)
     return found
 

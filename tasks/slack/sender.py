@@ -76,10 +76,16 @@ class SlackSender:
                 return await _looked(connector, channel, ours)
 
         by_channel: dict[str | None, list[Delivery]] = defaultdict(list)
+        nowhere: list[Outcome] = []
         for delivery in batch:
-            by_channel[await _place(connector, delivery)].append(delivery)
+            try:
+                by_channel[await _place(connector, delivery)].append(delivery)
+            except Rejected as error:  # there is no such conversation: it was posted nowhere
+                nowhere.append(
+                    Outcome(delivery.id, "failed", code=error.code, reason=error.message)
+                )
         found = await asyncio.gather(*(looked(*one) for one in by_channel.items()))
-        return [outcome for outcomes in found for outcome in outcomes]
+        return [*nowhere, *(outcome for outcomes in found for outcome in outcomes)]
 
 
 def _routed(slack: Slack, delivery: Delivery) -> str | None:
@@ -173,10 +179,10 @@ async def _tell_unreachable(delivery: Delivery, code: str) -> None:
 
 
 async def _place(slack: Slack, delivery: Delivery) -> str | None:
-    """The conversation that it went to; None where it cannot be looked through."""
+    """The conversation that it went to; None where it cannot be looked through. Rejected: there is none."""
     try:
         channel = await _conversation(slack, delivery)
-    except (Rejected, Unavailable, OutcomeUnknown):
+    except (Unavailable, OutcomeUnknown):
         return None
     except Unauthorized as error:
         if error.code != "missing_scope":
