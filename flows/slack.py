@@ -1,7 +1,5 @@
 """Slack's scheduled flows: the workspace's people and channels, as they are."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -9,10 +7,9 @@ from prefect import flow
 from pydantic import Field
 
 from atlvs.db import syncs
-from atlvs.db.engine import database
 from atlvs.db.syncs import Sync
-from atlvs.errors import Unavailable
 from blocks.slack import Slack
+from flows.alone import alone
 from flows.report import Report, reported
 from tasks.slack.reading import Read, learn_workspace, read_channels, read_people
 
@@ -101,15 +98,3 @@ async def _read(
         report.notes += read.notes
         held += read.notes if "vanished, held" in read.counts.skipped else []
     return held
-
-
-@asynccontextmanager
-async def alone(slack: Slack, kind: str) -> AsyncGenerator[None]:
-    """One run of a kind per connection; a second one is told so. Ends with the process."""
-    async with database().lock(f"slack {kind} {slack.connection.id}") as free:
-        if not free:
-            raise Unavailable(
-                "slack",
-                f"a {kind} sync of {slack.connection.name!r} is running already. Wait for it.",
-            )
-        yield

@@ -1,7 +1,6 @@
 """Twilio's scheduled flows: full and incremental sync of the log of messages and calls."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -9,9 +8,8 @@ from prefect import flow
 from pydantic import Field
 
 from atlvs.db import syncs
-from atlvs.db.engine import database
-from atlvs.errors import Unavailable
 from blocks.twilio import Twilio
+from flows.alone import alone
 from flows.report import Report, reported
 from tasks.twilio.reading import (
     compare_all,
@@ -120,15 +118,3 @@ async def compare_everything(twilio: Twilio, report: Report, kinds: Sequence[Kin
     report.notes.append("A dry run: nothing was stored.")
     for kind in kinds:
         report.count(kind, await compare_all(twilio, kind))
-
-
-@asynccontextmanager
-async def alone(twilio: Twilio, kind: str) -> AsyncGenerator[None]:
-    """One run of a kind per connection; a second one is told so. Ends with the process."""
-    async with database().lock(f"twilio {kind} {twilio.connection.id}") as free:
-        if not free:
-            raise Unavailable(
-                "twilio",
-                f"a {kind} sync of {twilio.connection.name!r} is running already. Wait for it.",
-            )
-        yield

@@ -40,7 +40,13 @@ class World:
         name = f"w{org.hex[:10]}"
         # With history, a message whose answer got lost can be looked up.
         scopes = ["chat:write", "chat:write.public", "im:write", "users:read", "users:read.email"]
-        scopes += ["channels:read", "groups:read", "im:history", "channels:history", "groups:history"]
+        scopes += [
+            "channels:read",
+            "groups:read",
+            "im:history",
+            "channels:history",
+            "groups:history",
+        ]
         self.slack = Workspace(
             sandbox, name, people=slackers, channels=[{"name": "crew"}], scopes=scopes
         )

@@ -24,8 +24,8 @@ from atlvs.errors import Rejected, Unavailable
 from atlvs.records import Word
 from blocks.sendgrid import SendGrid
 from flows import report, webhooks
+from flows.alone import alone
 from flows.sendgrid import sync
-from flows.sendgrid.sync import alone
 
 pytest_plugins = ["sendgrid_fixtures"]
 Json = dict[str, Any]
@@ -247,7 +247,7 @@ async def test_another_account_is_refused(mailer: SendGrid, mail_account: Post, 
 
 
 async def test_one_at_a_time(mailer: SendGrid):
-    async with alone(mailer):
+    async with alone(mailer, "full or incremental"):
         with pytest.raises(Unavailable, match="running already"):
             await full()
 

@@ -1,7 +1,6 @@
 """SendGrid's scheduled flows: full and incremental sync of suppressions and templates."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -11,8 +10,8 @@ from pydantic import Field
 from atlvs.db import syncs
 from atlvs.db.engine import database
 from atlvs.db.syncs import Sync
-from atlvs.errors import Unavailable
 from blocks.sendgrid import SendGrid
+from flows.alone import alone
 from flows.report import Report, reported
 from flows.webhooks import tell
 from tasks.inbox import drain
@@ -44,7 +43,7 @@ async def full_sync(
         dry_run: Read and compare, and store nothing.
     """
     async with reported("SendGrid full sync", f"sendgrid-full-sync-{connection}") as report:
-        async with SendGrid.opened(connection) as sendgrid, alone(sendgrid):
+        async with SendGrid.opened(connection) as sendgrid, alone(sendgrid, "full or incremental"):
             await read_everything(sendgrid, report, only or [], allow_deletes, dry_run)
             report.calls_of(sendgrid)
         return report.summary
@@ -66,7 +65,7 @@ async def incremental_sync(
     async with reported(
         "SendGrid incremental sync", f"sendgrid-incremental-sync-{connection}"
     ) as report:
-        async with SendGrid.opened(connection) as sendgrid, alone(sendgrid):
+        async with SendGrid.opened(connection) as sendgrid, alone(sendgrid, "full or incremental"):
             begin = since.replace(tzinfo=since.tzinfo or UTC) if since else None
             begin = begin or await reading.last_time(sendgrid)
             if begin is None:
@@ -139,15 +138,3 @@ async def read_new(sendgrid: SendGrid, report: Report, since: datetime, dry_run:
         report.notes += read.notes
     if not dry_run:
         await reading.note_time(sendgrid, began, joins=since)
-
-
-@asynccontextmanager
-async def alone(sendgrid: SendGrid) -> AsyncGenerator[None]:
-    """One sync per connection; a second one is told so. Ends with the process."""
-    async with database().lock(f"sendgrid sync {sendgrid.connection.id}") as free:
-        if not free:
-            raise Unavailable(
-                "sendgrid",
-                f"a sync of {sendgrid.connection.name!r} is running already. Wait for it.",
-            )
-        yield

@@ -1,7 +1,6 @@
 """Stripe's scheduled flows: full and incremental sync."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -9,9 +8,8 @@ from prefect import flow
 from pydantic import Field
 
 from atlvs.db import syncs
-from atlvs.db.engine import database
-from atlvs.errors import Unavailable
 from blocks.stripe import Stripe
+from flows.alone import alone
 from flows.report import Report, reported
 from flows.webhooks import tell
 from tasks.inbox import drain
@@ -138,15 +136,3 @@ def why_full(found: FeedRead | None) -> str:
             "feed is relied on: this run reads everything."
         )
     return f"More than {found.read:,} events since the last run: reading everything is quicker."
-
-
-@asynccontextmanager
-async def alone(stripe: Stripe, kind: str) -> AsyncGenerator[None]:
-    """One run of a kind per connection; a second one is told so. Ends with the process."""
-    async with database().lock(f"stripe {kind} {stripe.connection.id}") as free:
-        if not free:
-            raise Unavailable(
-                "stripe",
-                f"a {kind} sync of {stripe.connection.name!r} is running already. Wait for it.",
-            )
-        yield
