@@ -73,9 +73,13 @@ def test_sync_that_cannot_be(atlvs: InProcess, stripe: Sandbox, org: UUID):
 
 
 def test_check_and_status_tell_of_the_product(atlvs: InProcess, stripe: Sandbox, prefect: Up):
-    found = json.loads(atlvs("check", "--json").out)["findings"]
-    parts = {row["found"]: row["well"] for row in found if row["connection"] == "atlvs up"}
-    assert parts == {"prefect runs.": "yes", "worker runs.": "yes"}, prefect.lines
+    def parts() -> dict[str, str]:
+        found = json.loads(atlvs("check", "--json").out)["findings"]
+        return {row["found"]: row["well"] for row in found if row["connection"] == "atlvs up"}
+
+    # A part that died is started again: on a busy machine that takes a while.
+    well = {"prefect runs.": "yes", "worker runs.": "yes"}
+    assert any(parts() == well for _ in range(10)), prefect.lines
     facts = atlvs("status", "--json").json["facts"]
     assert facts["prefect"] == f"{prefect.url} answers"
     assert facts["atlvs_up"] == "runs"

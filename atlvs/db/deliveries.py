@@ -22,7 +22,7 @@ from atlvs.settings import settings
 __all__ = ["FAILURES", "advance", "begin"]  # written in `marks`
 READ = """
     d.id, d.org_id, d.notification_id, n.type, n.category, d.channel, d.recipient, d.address, d.contact_id,
-    n.subject, n.data || d.data as data, n.sealed, n.record_type, n.record_id, d.attempts, d.looks,
+    n.subject, (n.data || d.data)::text as data, n.sealed, n.record_type, n.record_id, d.attempts, d.looks,
     d.sending_at, d.call_id, d.provider_id
 """
 # One statement, whose work does not grow with what is due besides.
@@ -37,6 +37,7 @@ CLAIM = f"""
         where d.org_id = atlvs_org() and d.channel = %(channel)s and d.state = 'queued'
             and d.lease is null and d.due_at <= now()
             and (%(notification)s::uuid is null or d.notification_id = %(notification)s)
+            and (%(digests)s or d.digest is null)
         order by d.due_at, d.seq limit %(most)s for update of d skip locked
     )
     update integration_deliveries as d set
@@ -62,14 +63,21 @@ async def leasing() -> AsyncGenerator[UUID]:
 
 
 async def claim(
-    org_id: UUID, channel: str, lease: UUID, most: int, notification: UUID | None = None
+    org_id: UUID,
+    channel: str,
+    lease: UUID,
+    most: int,
+    notification: UUID | None = None,
+    digests: bool = True,
 ) -> list[Delivery]:
     """Lease due deliveries of notifications that are being sent; of one of them if it is given.
+    `digests`: also of digests, which were gathered a moment ago.
 
     Of those it comes across, what would come too late is skipped, and what has come into its
     recipient's quiet hours since it was planned waits for their end.
     """
     given = {"channel": channel, "lease": lease, "most": most, "notification": notification}
+    given["digests"] = digests
     async with database().org(org_id) as tx:
         while True:
             rows = await (await tx.execute(CLAIM, given)).fetchall()
@@ -86,6 +94,11 @@ async def release(tx: Transaction, lease: UUID, ids: Iterable[UUID], seconds: fl
         " where id = any(%s) and lease = %s and state = 'queued'",
         [seconds, list(ids), lease],
     )
+
+
+async def wake(tx: Transaction) -> None:
+    """Have the drainer look for what is due, when this transaction ends."""
+    await tx.execute("select pg_notify('integration_notifications', '')")
 
 
 async def settle_call(tx: Transaction, calls: Iterable[UUID]) -> int:
@@ -201,6 +214,6 @@ def opened(rows: Iterable[dict[str, Any]]) -> list[Delivery]:
         if sealed and row["notification_id"] not in secrets:
             clear = key_ring(settings()).open(bytes(sealed), str(row["org_id"]))
             secrets[row["notification_id"]] = orjson.loads(clear)
-        row["data"] |= secrets.get(row["notification_id"], {})
+        row["data"] = orjson.loads(row["data"]) | secrets.get(row["notification_id"], {})
         found.append(Delivery(**row))
     return found

@@ -68,7 +68,11 @@ MOVED = f"""
         where d.id = told.id and ({FURTHER} or told.provider_id is not null and d.provider_id is null)
         returning d.org_id, d.notification_id, d.recipient, d.contact_id, d.channel, d.data, d.state, d.quiet_at,
             d.quiet_for, d.fallback, d.state = told.state as further
-    ), next_channel as (
+    )
+"""
+# Left out where nothing failed: preparing an insert costs as much as some rows.
+WOKEN = """
+    next_channel as (
         insert into integration_deliveries (org_id, notification_id, recipient, contact_id, channel, address, data,
             state, quiet_at, quiet_for, fallback, reason)
         select org_id, notification_id, recipient, contact_id, fallback->0->>'channel', fallback->0->>'address', data,
@@ -79,11 +83,12 @@ MOVED = f"""
         select pg_notify('integration_notifications', '') from (select 1 from next_channel limit 1) as one
     )
 """
-
-BOTH = f"""
-    with {MOVED}, {BEGUN}
-    select (select count(*) from woken) as woken, array(select id from begun) as ids, array(select state from begun) as states
-""".encode()
+COUNTED = "select count(*) filter (where further) as moved, (select count(*) from woken) as woken from moved"
+STATES = "array(select id from begun) as ids, array(select state from begun) as states"
+ADVANCE = f"with {MOVED} select count(*) filter (where further) as moved from moved".encode()
+ADVANCE_ALL = f"with {MOVED}, {WOKEN} {COUNTED}".encode()
+BOTH = f"with {MOVED}, {BEGUN} select {STATES}".encode()
+BOTH_ALL = f"with {MOVED}, {WOKEN}, {BEGUN} select {STATES}, (select count(*) from woken) as woken".encode()
 FEW = 5  # writes that are not worth a connection of one's own
 MOST = 4  # own connections of this process
 
@@ -108,12 +113,15 @@ async def advance(tx: Transaction, outcomes: Sequence[Outcome]) -> int:
     """
     if not outcomes:
         return 0
-    cursor = await tx.execute(
-        f"with {MOVED} select count(*) filter (where further) as moved, (select count(*) from woken) from moved".encode(),
-        endings(outcomes),
-    )
+    statement = ADVANCE_ALL if has_failure(outcomes) else ADVANCE
+    cursor = await tx.execute(statement, endings(outcomes))
     row = await cursor.fetchone()
     return row["moved"] if row else 0
+
+
+def has_failure(outcomes: Sequence[Outcome]) -> bool:
+    """Whether another channel may have to be tried."""
+    return any(one.state in FAILURES for one in outcomes)
 
 
 def beginnings(lease: UUID, connection: UUID, calls: Mapping[UUID, UUID]) -> dict[str, Any]:
@@ -155,15 +163,16 @@ class Marks:
     ) -> dict[UUID, str]:
         """`advance` and `begin` together; the states of what was to be begun."""
         given = beginnings(self.lease, self.connection, calls) | endings(outcomes)
+        statement = BOTH_ALL if has_failure(outcomes) else BOTH
         self._writings += 1
         try:
             if self._own or (self._writings > FEW and Marks._own_ones < MOST):
-                return await self._written(self._own or await self._open(), given)
+                return await _written(self._own or await self._open(), statement, given, True)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             await self.close()
             raise unavailable(error) from error
         async with database().org(self.org_id) as tx:
-            return await self._written(tx, given)
+            return await _written(tx, statement, given, None)
 
     async def close(self) -> None:
         """Give the connection back."""
@@ -172,10 +181,6 @@ class Marks:
             Marks._own_ones -= 1
             with suppress(psycopg.Error):
                 await own.close()
-
-    async def _written(self, tx: Transaction, given: dict[str, Any]) -> dict[UUID, str]:
-        row = await (await tx.execute(BOTH, given, prepare=tx is self._own)).fetchone()
-        return dict(zip(row["ids"], row["states"], strict=True)) if row else {}
 
     async def _open(self) -> AsyncConnection[DictRow]:
         Marks._own_ones += 1
@@ -190,3 +195,10 @@ class Marks:
             raise
         self._own = own
         return own
+
+
+async def _written(
+    tx: Transaction, statement: bytes, given: dict[str, Any], prepare: bool | None
+) -> dict[UUID, str]:
+    row = await (await tx.execute(statement, given, prepare=prepare)).fetchone()
+    return dict(zip(row["ids"], row["states"], strict=True)) if row else {}

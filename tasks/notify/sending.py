@@ -5,11 +5,14 @@ been asked (`settling`); what certainly did not leave waits for its next turn.
 """
 
 import asyncio
+import gc
 import logging
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,14 +26,17 @@ from atlvs.errors import IntegrationError, OutcomeUnknown, Rejected, Unauthorize
 from atlvs.notices import notice_type
 from atlvs.records import Delivery, Outcome
 from atlvs.settings import settings
+from blocks.wire import patience
 from tasks.notify.digests import gather
 from tasks.notify.journal import Journal
 from tasks.notify.lines import open_lines
 from tasks.notify.senders import Sender, sender_for
 
 log = logging.getLogger(__name__)
-BACKLOG = 8  # claimed messages for each call that may be on its way
+BACKLOG = 12  # claimed messages for each call that may be on its way
 MOST_ATTEMPTS = 50
+GATHERED = 1.0  # seconds until digests are gathered again
+GO_ON = 2.0  # seconds that the next turn may be away
 RECONNECT = 300.0  # seconds until a refused credential is tried again
 
 
@@ -63,6 +69,7 @@ async def send_due(
     notification: UUID | None = None,
 ) -> Sent:
     """Send what is due, until nothing is, the time is over, or `most` were begun."""
+    _settle_down()
     sent = Sent()
     async with open_lines(org_id, [channel]) as lines:
         if channel in lines.closed:
@@ -77,6 +84,14 @@ async def send_due(
     return sent
 
 
+@cache
+def _settle_down() -> None:
+    """Prefect and the SDKs are some hundred thousand objects that stay: looking them through for garbage
+    again and again would take a tenth of a sending's time."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 class _Sending:
     """One run over a channel's due deliveries."""
 
@@ -88,33 +103,73 @@ class _Sending:
         marks = Marks(org_id, connector.connection.id, lease)
         self.journal = Journal(marks)
         self.gate = asyncio.Semaphore(sender.in_flight)
-        self.until = 0.0
+        alone = sender.per_call == 1
+        self.at_once = sender.in_flight * BACKLOG if alone else sender.per_call
+        self.low = self.at_once // 2 if alone else sender.in_flight - 1
+        self.until = self.gather_at = 0.0
         self.stopped = False
+        self.under_way: set[asyncio.Task[None]] = set()
+        self.few, self.fewer = 0, asyncio.Event()
+        self.error: BaseException | None = None
+        self.back: dict[int, list[UUID]] = {}  # until when it waits → what is given back
+        self.held_up = 0  # whose turn comes too late for us
 
     async def run(self, until: float, most: int, notification: UUID | None) -> None:
         self.until = until
-        under_way: set[asyncio.Task[None]] = set()
-        enough = self.sender.in_flight * (
-            BACKLOG if self.sender.per_call == 1 else self.sender.per_call
-        )
         begun, more = 0, True
         try:
-            while more and not self._over() and begun < most:
-                await gather(self.org_id, self.channel)
-                claimed = await deliveries.claim(
-                    self.org_id, self.channel, self.lease, min(enough, most - begun), notification
-                )
+            while more and not self._over() and begun < most and self.held_up < self.at_once:
+                claimed = await self._claim(min(self.at_once, most - begun), notification)
                 begun, more = begun + len(claimed), len(claimed) > 0
-                under_way |= {
-                    asyncio.create_task(self._one(batch)) for batch in self._batches(claimed)
-                }
-                under_way = await _fewer(under_way, enough // self.sender.per_call // 2)
-            await _fewer(under_way, 0)
+                self._start(claimed)
+                await self._fewer(self.low)
+            await self._fewer(0)
         finally:
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+            await self._cancel()
             await self.journal.close()
+            await self._give_back(more and begun < most)
+
+    async def _claim(self, most: int, notification: UUID | None) -> list[Delivery]:
+        """What is due; digests only when they have been gathered, which is not worth it every time."""
+        now, org_id, channel = monotonic(), self.org_id, self.channel
+        if now < self.gather_at:
+            claimed = await deliveries.claim(org_id, channel, self.lease, most, notification, False)
+            if claimed:
+                return claimed
+        await gather(org_id, channel)
+        self.gather_at = now + GATHERED
+        return await deliveries.claim(org_id, channel, self.lease, most, notification)
+
+    def _start(self, claimed: Sequence[Delivery]) -> None:
+        # A turn that comes after our time is the next sending's: others are not to wait for it.
+        token = patience.set(max(0.0, min(patience.get(), self.until - monotonic())))
+        for batch in self._batches(claimed):
+            task = asyncio.create_task(self._one(batch))
+            self.under_way.add(task)
+            task.add_done_callback(self._ended)
+        patience.reset(token)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.error = error
+        if len(self.under_way) <= self.few or self.error:
+            self.fewer.set()
+
+    async def _fewer(self, few: int) -> None:
+        """Wait until no more than `few` are under way; raises what one of them raised."""
+        self.few = few
+        while len(self.under_way) > few and not self.error:
+            self.fewer.clear()
+            await self.fewer.wait()
+        if self.error:
+            raise self.error
+
+    async def _cancel(self) -> None:
+        ending = list(self.under_way)
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
 
     def _over(self) -> bool:
         return self.stopped or monotonic() >= self.until
@@ -139,11 +194,12 @@ class _Sending:
         try:
             await self.sender.turn(self.connector, batch)
         except (IntegrationError, asyncio.CancelledError) as error:
-            await self._let_go(batch, getattr(error, "retry_after", None) or 1.0)
+            self.held_up += len(batch)
+            self._let_go(batch, getattr(error, "retry_after", None) or 1.0)
             return
         async with self.gate:
             if self._over():
-                await self._let_go(batch, 0.0)
+                self._let_go(batch, 0.0)
                 return
             call = uuid4()
             try:
@@ -153,7 +209,7 @@ class _Sending:
                 self.stopped = True
                 return
             if not begun:
-                await self._let_go(batch, 0.0)
+                self._let_go(batch, 0.0)
                 return
             checkpoint("notify.begun")
             outcomes = await self._called([_ready(one, call) for one in begun])
@@ -189,10 +245,22 @@ class _Sending:
                 code = getattr(error, "code", None) or type(error).__name__
                 return Outcome(one.id, "unknown", code=code, reason=str(error), retry_after=wait)
 
-    async def _let_go(self, batch: Sequence[Delivery], seconds: float) -> None:
+    def _let_go(self, batch: Sequence[Delivery], seconds: float) -> None:
+        self.back.setdefault(math.ceil(monotonic() + seconds), []).extend(one.id for one in batch)
+
+    async def _give_back(self, more: bool) -> None:
+        """What was claimed and not begun; the drainer is to go on at once where it can."""
+        now = monotonic()
+        again = (more or bool(self.back)) and not self.stopped
+        again = again and min(self.back, default=now) < now + GO_ON
+        if not (self.back or again):
+            return
         with suppress(Unavailable):  # else the lease ends with us
             async with database().org(self.org_id) as tx:
-                await deliveries.release(tx, self.lease, [one.id for one in batch], seconds)
+                for at, ids in self.back.items():
+                    await deliveries.release(tx, self.lease, ids, max(0.0, at - now))
+                if again:
+                    await deliveries.wake(tx)
 
 
 def _ready(one: Delivery, call: UUID) -> Delivery:
@@ -202,15 +270,6 @@ def _ready(one: Delivery, call: UUID) -> Delivery:
         return Delivery(**known)  # `replace` costs twice as much
     link = signing.preferences_url(one.org_id, contact_id=one.contact_id, email=one.address)
     return replace(one, call_id=call, data=one.data | {"preferences_url": link})
-
-
-async def _fewer(tasks: set[asyncio.Task[None]], most: int) -> set[asyncio.Task[None]]:
-    """Wait until no more than `most` are under way; raises what one of them raised."""
-    while len(tasks) > most:
-        done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    return tasks
 
 
 async def chunks(
