@@ -95,7 +95,7 @@ def running(data_dir: Path) -> dict[str, Any] | None:
 def described(pid: int) -> dict[str, Any]:
     """A process, so that it can be known again: numbers are reused."""
     process = psutil.Process(pid)
-    return {"pid": pid, "started": process.create_time(), "command": process.cmdline()}
+    return {"pid": pid, "started": _started(process), "command": process.cmdline()}
 
 
 def is_same(told: dict[str, Any] | None) -> bool:
@@ -144,10 +144,15 @@ def _same(told: dict[str, Any] | None) -> psutil.Process | None:
         return None
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(told["pid"])
-        same = abs(process.create_time() - told["started"]) < 0.1
+        same = abs(_started(process) - told["started"]) < 0.1
         if same and process.cmdline() == told["command"]:
             return process
     return None
+
+
+def _started(process: psutil.Process) -> float:
+    """In seconds. Linux counts from its boot: a clock that is set must not make strangers of us."""
+    return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0)
 
 
 def _marked(mark: str | None) -> Iterable[psutil.Process]:
