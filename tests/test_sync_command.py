@@ -82,7 +82,8 @@ def test_check_and_status_tell_of_the_product(atlvs: InProcess, stripe: Sandbox,
     seen: list[dict[str, str]] = []
     while well not in seen and len(seen) < 10:
         seen.append(parts())
-    assert well in seen, f"{seen}\n{prefect.told}\n{'\n'.join(prefect.lines[-40:])}"
+    told = "\n".join(map(str, [*seen, prefect.told, *prefect.lines[-40:]]))
+    assert well in seen, told
     facts = atlvs("status", "--json").json["facts"]
     assert facts["prefect"] == f"{prefect.url} answers"
     assert facts["atlvs_up"] == "runs"
