@@ -11,6 +11,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any, ClassVar, Self
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -46,26 +47,23 @@ class Connector(Block, ABC):
     )
 
     _connection: Connection | None = PrivateAttr(None)
-    _wire: Wire | None = PrivateAttr(None)
 
     @property
     def name(self) -> str:
         """The provider's name, as in the registry."""
         return self.slug
 
-    @property
+    @cached_property  # pydantic takes some microseconds to find a private attribute
     def connection(self) -> Connection:
         """Whose connection this is; set when it was opened."""
         if self._connection is None:
             raise Misconfigured(f"This {self.slug} block was not opened as a connection.")
         return self._connection
 
-    @property
+    @cached_property
     def wire(self) -> Wire:
         """This connection's paced and audited HTTP."""
-        if self._wire is None:
-            self._wire = Wire(self.connection, self.limits())
-        return self._wire
+        return Wire(self.connection, self.limits())
 
     @abstractmethod
     def is_configured(self) -> bool:

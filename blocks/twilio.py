@@ -7,9 +7,9 @@ import asyncio
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from pydantic import Field, HttpUrl, PrivateAttr, SecretStr
 
@@ -94,7 +94,9 @@ class Twilio(Connector):
     )
     api_base: str = Field("https://api.twilio.com", description="Where the API answers.")
 
-    _gate: asyncio.Semaphore | None = PrivateAttr(None)
+    @cached_property
+    def _gate(self) -> asyncio.Semaphore:
+        return asyncio.Semaphore(self.concurrency)
 
     def is_configured(self) -> bool:
         """Whether there is an account and something to sign in with."""
@@ -140,7 +142,7 @@ class Twilio(Connector):
     ) -> Json:
         """POST a form. No answer, or none that tells, is OutcomeUnknown."""
         url = path if "://" in path else self.api_base.rstrip("/") + path
-        return await self._asked("POST", url, urlencode(fields), bucket, paced=paced)
+        return await self._asked("POST", url, form_of(fields), bucket, paced=paced)
 
     async def test_connection(self) -> Check:
         """Account, sender, messaging service, and whether replies and callbacks reach us."""
@@ -181,7 +183,6 @@ class Twilio(Connector):
         }
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        self._gate = self._gate or asyncio.Semaphore(self.concurrency)
         async with self._gate:
             answer = await self.wire.exchange(
                 method, url, headers=headers, body=body, bucket=bucket, paced=paced
@@ -290,6 +291,19 @@ class Twilio(Connector):
         """Our messaging service as Twilio has it."""
         sid = quote(self.messaging_service_sid or "", safe="")
         return await self.get(self.messaging_url(f"/v1/Services/{sid}"))
+
+
+ESCAPED = {ord(one): quote_plus(one) for one in map(chr, range(128)) if quote_plus(one) != one}
+
+
+def form_of(fields: Fields) -> str:
+    """As `urlencode`, which takes ten times as long."""
+    pairs = fields.items() if isinstance(fields, Mapping) else fields
+    return "&".join([f"{_escaped(name)}={_escaped(value)}" for name, value in pairs])
+
+
+def _escaped(text: str) -> str:
+    return text.translate(ESCAPED) if text.isascii() else quote_plus(text)
 
 
 @lru_cache(maxsize=64)

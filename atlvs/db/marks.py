@@ -189,7 +189,12 @@ class Marks:
             own = await AsyncConnection[DictRow].connect(
                 conninfo, autocommit=True, row_factory=dict_row
             )
-            await own.execute("select set_config('atlvs.org_id', %s, false)", [str(self.org_id)])
+            await own.execute(
+                # Some dozen rows a statement: planning it each time costs more than they do.
+                "select set_config('atlvs.org_id', %s, false), set_config('plan_cache_mode',"
+                " 'force_generic_plan', false)",
+                [str(self.org_id)],
+            )
         except BaseException:
             Marks._own_ones -= 1
             raise
