@@ -6,7 +6,7 @@ Tokens that rotate are not used: rotation cannot be turned off again once an app
 
 import base64
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -104,12 +104,10 @@ class Slack(Connector):
         tiers = {method: per_minute * self.pace / 60 for method, per_minute in TIERS.items()}
         return {POST: self.posts_per_second, **tiers}
 
-    @property
+    @cached_property
     def wire(self) -> SlackWire:
         """This connection's paced and audited HTTP."""
-        if not isinstance(self._wire, SlackWire):
-            self._wire = SlackWire(self.connection, self.limits())
-        return self._wire
+        return SlackWire(self.connection, self.limits())
 
     @property
     def scopes(self) -> frozenset[str] | None:

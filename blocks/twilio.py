@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
-from pydantic import Field, HttpUrl, PrivateAttr, SecretStr
+from pydantic import Field, HttpUrl, SecretStr
 
 from atlvs.db import connections
 from atlvs.errors import IntegrationError, Unauthorized
