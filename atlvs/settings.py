@@ -6,12 +6,15 @@ A field of a connector names its variable (`env` in `blocks`), and reads it thro
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from atlvs.errors import Misconfigured
+from atlvs.hooks import PER_SECOND
+from atlvs.targets import is_loopback
 
 
 class TableMap(BaseModel):
@@ -38,6 +41,8 @@ class Settings(BaseSettings):
     listen_port: int = Field(8080, alias="ATLVS_LISTEN_PORT")
     webhook_max_bytes: int = Field(5_000_000, alias="ATLVS_WEBHOOK_MAX_BYTES")
     platform_url: str | None = Field(None, alias="ATLVS_PLATFORM_URL")
+    hooks_per_second: float = Field(PER_SECOND, alias="ATLVS_HOOKS_PER_SECOND", gt=0)
+    hooks_loopback: bool = Field(False, alias="ATLVS_HOOKS_LOOPBACK")
     settle_seconds: float = Field(90, alias="ATLVS_SETTLE_SECONDS", gt=0)
     checkpoints: Annotated[tuple[str, ...], NoDecode] = Field((), alias="ATLVS_KILL_AT")
 
@@ -50,6 +55,16 @@ class Settings(BaseSettings):
     @classmethod
     def _no_slash(cls, value: str) -> str:
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _hooks_stay_outside(self) -> Self:
+        host = urlsplit(self.public_base_url).hostname or ""
+        if self.hooks_loopback and not is_loopback(host):
+            raise ValueError(
+                "ATLVS_HOOKS_LOOPBACK lets hooks into this machine, for the demo and tests; with a public "
+                "PUBLIC_BASE_URL it is refused"
+            )
+        return self
 
     @property
     def embedded(self) -> bool:

@@ -26,6 +26,7 @@ from atlvs.db.engine import database
 from atlvs.errors import Misconfigured, Rejected, Unauthorized, Unavailable
 from atlvs.records import Check, Connection, ProviderEvent
 from atlvs.settings import settings, variable
+from blocks.targets import close_targets
 from blocks.wire import Wire, close_session
 
 DEFAULT = "default"
@@ -202,4 +203,5 @@ async def resources() -> AsyncGenerator[None]:
 async def release() -> None:
     """Close this loop's connections to the database and to providers; the next use opens new ones."""
     await close_session()
+    await close_targets()
     await database().close()

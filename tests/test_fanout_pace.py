@@ -8,8 +8,9 @@ from fanout_fixtures import Ledger
 from sandbox_client import Sandbox
 from twilio_client import NUMBER, TwilioAccount
 
-from atlvs.db import connections, deliveries
+from atlvs.db import connections
 from atlvs.db.engine import database
+from atlvs.db.leases import leasing
 from blocks.base import resources
 from tasks.notify.sending import Sent, send_due
 
@@ -35,7 +36,7 @@ async def slow_sms(ledger: Ledger, sandbox: Sandbox) -> Ledger:
 
 
 async def sent_in(ledger: Ledger, seconds: float) -> Sent:
-    async with resources(), deliveries.leasing() as lease:
+    async with resources(), leasing() as lease:
         return await send_due(ledger.org, "sms", lease, seconds=seconds)
 
 

@@ -164,10 +164,11 @@ HOLDER = """
 import asyncio, sys
 from uuid import UUID, uuid4
 from atlvs.db import deliveries
+from atlvs.db.leases import leasing
 from atlvs.db.engine import database
 async def main():
     org, begun = UUID(sys.argv[1]), None
-    async with deliveries.leasing() as lease:
+    async with leasing() as lease:
         claimed = await deliveries.claim(org, "email", lease, 2)
         async with database().org(org) as tx:
             await deliveries.begin(tx, lease, UUID(sys.argv[2]), {claimed[0].id: uuid4()})

@@ -5,17 +5,16 @@ nothing moves back, but what is proven not to have left (`Outcome.state` "queued
 one sender at a time; a lease is worth as much as its holder's advisory lock, so it ends with its process.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 
 from atlvs.crypto import key_ring
 from atlvs.db.engine import Transaction, database
+from atlvs.db.leases import dead
 from atlvs.db.marks import FAILURES, advance, begin
-from atlvs.errors import Unavailable
 from atlvs.records import Delivery, Outcome
 from atlvs.settings import settings
 
@@ -50,16 +49,6 @@ CLAIM = f"""
     where d.ctid = due.ctid and n.id = d.notification_id
     returning {READ}, d.seq, d.lease is not null as taken
 """.encode()
-
-
-@asynccontextmanager
-async def leasing() -> AsyncGenerator[UUID]:
-    """A lease that ends with its process, however that ends."""
-    lease = uuid4()
-    async with database().lock(f"deliveries {lease}") as free:
-        if not free:
-            raise Unavailable("database", "the lock of a new lease is taken.", retry_after=1)
-        yield lease
 
 
 async def claim(
@@ -115,11 +104,8 @@ async def recover(org_id: UUID) -> dict[str, int]:
     """Take back what a process that died had leased: begun is unknown, the rest waits again."""
     async with database().org(org_id) as tx:
         cursor = await tx.execute(
-            """
-            with dead as materialized (
-                select lease from (select distinct lease from integration_deliveries where lease is not null) as leases
-                where pg_try_advisory_xact_lock(hashtextextended('deliveries ' || lease, 0))
-            ), taken as (
+            f"""
+            with dead as materialized ({dead("integration_deliveries")}), taken as (
                 update integration_deliveries as d set lease = null, updated_at = clock_timestamp(),
                     state = case when d.state = 'sending' then 'unknown' else d.state end,
                     reason = case when d.state = 'sending' then 'The sender ended before the answer.' else d.reason end,
@@ -127,7 +113,7 @@ async def recover(org_id: UUID) -> dict[str, int]:
                 from dead where d.lease = dead.lease returning d.state
             )
             select state, count(*) as number from taken group by state
-            """,
+            """.encode(),
             [settings().settle_seconds],
         )
         return {row["state"]: row["number"] for row in await cursor.fetchall()}

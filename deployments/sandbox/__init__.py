@@ -10,4 +10,5 @@ PROVIDERS = {
     "slack": "deployments.sandbox.slack.provider:SlackSandbox",
     "sendgrid": "deployments.sandbox.sendgrid.provider:SendGridSandbox",
     "twilio": "deployments.sandbox.twilio.provider:TwilioSandbox",
+    "zapier": "deployments.sandbox.zapier.provider:ZapierSandbox",
 }

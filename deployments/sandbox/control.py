@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from deployments.sandbox.app import Sandbox
 
 Given = dict[str, Any]
+# The request to a control, for those to whom its method, or where the sandbox was found, matters.
+asked: ContextVar[Request] = ContextVar("asked")
 
 
 class Controls:
@@ -45,6 +48,7 @@ class Controls:
 
     async def answer(self, request: Request) -> Answer:
         path = request.path.strip("/")
+        asked.set(request)
         try:
             given = _given(request)
             route = self.routes.get((request.method, path)) or self._provider_control(path, given)

@@ -13,6 +13,7 @@ from typing import Any
 
 from atlvs.checkpoints import checkpoint
 from atlvs.db import deliveries, notifications
+from atlvs.db.leases import leasing
 from atlvs.errors import IntegrationError, Misconfigured
 from tasks.notify.planning import plan
 from tasks.notify.routing import route_events
@@ -91,7 +92,7 @@ async def _send_all(until: float, told: Told) -> None:
     due = [row for row in await deliveries.work() if row["due"]]
     if not due:
         return
-    async with deliveries.leasing() as lease:
+    async with leasing() as lease:
         seconds = max(1.0, until - monotonic())
         sendings = [
             _tried(send_due(row["org_id"], row["channel"], lease, seconds=seconds)) for row in due

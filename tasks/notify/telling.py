@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from uuid import UUID
 
-from atlvs.db import deliveries, notifications, overview
+from atlvs.db import notifications, overview
 from atlvs.db.engine import database
+from atlvs.db.leases import leasing
 from atlvs.db.overview import Standing
 from tasks.notify.sending import Sent
 from tasks.notify.steps import Steps
@@ -73,7 +74,7 @@ def pause(now: Standing, patience: float) -> float:
 async def _pass(org_id: UUID, id: UUID, channels: list[str], steps: Steps) -> Sent:
     """All channels at once, under one lease: it is worth no more than its database connection."""
     sent = Sent()
-    async with deliveries.leasing() as lease:
+    async with leasing() as lease:
         sendings = [
             asyncio.ensure_future(_channel(org_id, id, channel, lease, steps))
             for channel in channels

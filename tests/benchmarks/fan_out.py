@@ -14,7 +14,7 @@ from uuid import UUID
 
 import tasks.sendgrid
 import tasks.twilio  # noqa: F401  # loaded when they are needed, which is the program's start
-from atlvs.db import deliveries
+from atlvs.db.leases import leasing
 from blocks.base import resources
 from tasks.notify.planning import plan
 from tasks.notify.raising import raise_notification
@@ -33,7 +33,7 @@ async def planned(org: UUID, asked: dict[str, Any]) -> dict[str, Any]:
 
 async def sent(org: UUID, channel: str) -> dict[str, Any]:
     """Send what is due."""
-    async with deliveries.leasing() as lease:
+    async with leasing() as lease:
         done = await send_due(org, channel, lease, seconds=PATIENCE)
     return {
         "states": Counter(done.states),

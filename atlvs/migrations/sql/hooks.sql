@@ -1,0 +1,112 @@
+-- Who outside hears of domain events, and what became of each post.
+create table integration_hooks (
+    id uuid primary key default gen_random_uuid(),
+    org_id uuid not null references organizations(id),
+    event text not null,                   -- the domain event that it listens to
+    target bytea not null,                 -- the address, sealed: whoever knows it can start the Zap
+    target_hash bytea not null,            -- SHA-256 of the address: one subscription an event and address
+    shown text not null,                   -- what people may see of it: the host
+    api_key_id uuid references integration_api_keys(id),
+    zap_id text,                           -- the Zap's own id, as far as it was told
+    own_writes boolean not null default false, -- also hears what its own key or Zap has written
+    secrets bytea not null,                -- Standard Webhooks secrets, sealed, newest first
+    rotated_at timestamptz,                -- the older secret signs too for a day after this
+    state text not null default 'active' check (state in ('active', 'paused', 'disabled', 'gone', 'ended')),
+    reason text,                           -- why it is not active, in words
+    failures int not null default 0,       -- in a row
+    failing_since timestamptz,
+    rests_until timestamptz,               -- the target asked for a rest, or needs one
+    last_success_at timestamptz,
+    last_failure_at timestamptz,
+    farewell_at timestamptz,               -- the Zap is to be paused (reverse unsubscribe), not before this
+    farewells int not null default 0,
+    lease uuid,                            -- one process posts to it at a time
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    unique (org_id, event, target_hash)
+);
+create index on integration_hooks (api_key_id);
+create index integration_hooks_leased on integration_hooks (lease) where lease is not null;
+
+-- One row an event and subscription, made in the transaction that takes the event from the outbox.
+create table integration_hook_deliveries (
+    id uuid primary key default gen_random_uuid(),
+    org_id uuid not null references organizations(id),
+    hook_id uuid not null references integration_hooks(id) on delete cascade,
+    event_id uuid not null references integration_outbox(id) on delete cascade,
+    seq bigint not null,                   -- the event's place in the outbox: a record's events go in order
+    record_id uuid not null,
+    state text not null default 'waiting' check (state in ('waiting', 'sending', 'delivered', 'dead', 'skipped')),
+    attempts int not null default 0,
+    tries int not null default 0,          -- attempts since it was last asked for: a resend begins anew
+    due_at timestamptz not null default now(),
+    sending_at timestamptz,
+    status int,                            -- of the last answer
+    reason text,                           -- why it failed last, or why it is not sent
+    done_at timestamptz,
+    created_at timestamptz not null default now(),
+    unique (hook_id, event_id)
+);
+create index integration_hook_deliveries_open on integration_hook_deliveries (hook_id, seq)
+    where state in ('waiting', 'sending');
+create index integration_hook_deliveries_held on integration_hook_deliveries (hook_id, record_id)
+    where state = 'sending' or state = 'waiting' and attempts > 0;
+create index integration_hook_deliveries_failed on integration_hook_deliveries (hook_id, seq) where state = 'dead';
+create index on integration_hook_deliveries (event_id);
+
+create table integration_hook_attempts (
+    id bigint generated always as identity primary key,
+    org_id uuid not null references organizations(id),
+    delivery_id uuid not null references integration_hook_deliveries(id) on delete cascade,
+    attempt int not null,
+    outcome text not null check (outcome in ('delivered', 'gone', 'limited', 'refused', 'failed', 'no_answer', 'unknown')),
+    status int,
+    error text,
+    response text,                         -- how the answer begins
+    started_at timestamptz not null,
+    duration_ms real
+);
+create index on integration_hook_attempts (delivery_id);
+
+-- When the next post to an address may go out, whoever sends it.
+create table integration_hook_targets (
+    org_id uuid not null references organizations(id),
+    target_hash bytea not null,
+    next_free_at timestamptz not null,
+    primary key (org_id, target_hash)
+);
+
+-- Actions that callers gave a key of their own: done once, answered the same again.
+create table integration_actions (
+    id uuid not null default gen_random_uuid() unique,
+    org_id uuid not null references organizations(id),
+    key text not null,
+    api_key_id uuid,
+    action text not null,
+    fingerprint text not null,             -- of the input: the same key with other input is refused
+    status int,
+    result bytea,                          -- sealed
+    created_at timestamptz not null default now(),
+    primary key (org_id, key)
+);
+
+alter table integration_api_keys
+    add column signing_secret bytea,       -- sealed; null: requests need no signature
+    add column owner_email bytea,          -- sealed; who hears of trouble with what the key has made
+    add column next_free_at timestamptz;   -- its limit of requests
+
+-- The newest events of a type, as samples; those of a time range, for a replay.
+create index integration_outbox_types on integration_outbox (org_id, type, seq desc);
+
+do $$
+declare ours text;
+begin
+    foreach ours in array array['integration_hooks', 'integration_hook_deliveries', 'integration_hook_attempts',
+        'integration_hook_targets', 'integration_actions']
+    loop
+        perform atlvs_adopt(ours::regclass, 'org_id', true);
+    end loop;
+end $$;
+-- Finding which organization's subscriptions have something to do.
+select atlvs_cross('integration_hooks', 'select');
+select atlvs_cross('integration_hook_deliveries', 'select');

@@ -1,0 +1,1 @@
+"""Zapier's side of the platform: what Zaps may do here."""
