@@ -64,6 +64,7 @@ class NotificationType(StrEnum):
     INVOICE_SENT = "invoice_sent"
     PAYMENT_RECEIPT = "payment_receipt"
     ANNOUNCEMENT = "announcement"
+    CONNECTION_TROUBLE = "connection_trouble"
 
 
 class EmailTemplate(StrEnum):

@@ -227,6 +227,17 @@ TYPES: dict[NotificationType, NoticeType] = {
             text="We received {amount} {currency}. Thank you. {url}",
         ),
         NoticeType(
+            NotificationType.CONNECTION_TROUBLE,
+            Category.ACCOUNT,
+            "A connection needs you",
+            _fields("connection reason"),
+            _fields("mend"),
+            None,
+            (Channel.SLACK, Channel.EMAIL),
+            transactional=True,
+            text="{connection} needs you: {reason} {mend}",
+        ),
+        NoticeType(
             NotificationType.ANNOUNCEMENT,
             Category.NEWS,
             "News",

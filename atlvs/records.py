@@ -67,6 +67,12 @@ class ApiKey:
     created_at: datetime
     used_at: datetime | None = None
     revoked_at: datetime | None = None
+    signing_secret: bytes | None = field(default=None, repr=False)  # sealed
+
+    @property
+    def signed(self) -> bool:
+        """Whether its requests to Zapier's paths have to be signed."""
+        return self.signing_secret is not None
 
 
 @dataclass

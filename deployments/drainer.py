@@ -1,8 +1,8 @@
-"""The warm drainer: handles webhooks, and tells people, within milliseconds of the change.
+"""The warm drainer: handles webhooks, tells people and Zaps, within milliseconds of the change.
 
 PostgreSQL notifies it; it drains at once and lets a flow run show what it does (`webhooks-drain`,
-`notify-drain`). The work never waits for Prefect: while the server is away or hangs, it goes on
-unrecorded, and what it did is told by the next run that can be recorded.
+`notify-drain`, `triggers-drain`). The work never waits for Prefect: while the server is away or hangs,
+it goes on unrecorded, and what it did is told by the next run that can be recorded.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -23,10 +24,12 @@ from atlvs.errors import IntegrationError, Misconfigured
 from atlvs.settings import settings
 from blocks.base import resources
 from blocks.wire import session
-from flows import notify, webhooks
+from flows import notify, triggers, webhooks
 from flows.webhooks import drain_webhooks
 from tasks.inbox import Drained, drain, wakeups
 from tasks.notify.draining import Told, drain_notifications
+from tasks.triggers import draining
+from tasks.triggers.draining import drain_triggers
 
 log = logging.getLogger("atlvs.drainer")
 SWEEP = 15.0  # seconds: looks even when nobody told
@@ -58,6 +61,14 @@ JOBS = (
         notify.work,
         Told,
     ),
+    Job(
+        "triggers",
+        ("integration_outbox", "integration_hooks"),
+        partial(drain_triggers, linger=True),
+        triggers.drain_hooks,
+        triggers.work,
+        draining.Told,
+    ),
 )
 
 
@@ -83,6 +94,7 @@ class Drainer:
                 await asyncio.sleep(TOGETHER)
                 told.clear()
                 await self._window()
+            await draining.settle(5)  # posts to targets that hang
             if self._recording:
                 await asyncio.wait({self._recording}, timeout=5)
 
@@ -167,12 +179,12 @@ def main() -> None:
 def _work(stop: threading.Event, ended: threading.Event) -> None:
     async def until_stopped() -> None:
         stopping = asyncio.Event()
-        draining = [asyncio.create_task(Drainer(job).run(stopping)) for job in JOBS]
+        working = [asyncio.create_task(Drainer(job).run(stopping)) for job in JOBS]
         await asyncio.wait(
-            {asyncio.create_task(_told(stop)), *draining}, return_when=asyncio.FIRST_COMPLETED
+            {asyncio.create_task(_told(stop)), *working}, return_when=asyncio.FIRST_COMPLETED
         )
         stopping.set()
-        await asyncio.gather(*draining)
+        await asyncio.gather(*working)
 
     try:
         with temporary_settings({PREFECT_API_REQUEST_TIMEOUT: 5, PREFECT_CLIENT_MAX_RETRIES: 1}):

@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -98,6 +100,12 @@ async def ground(tx: Transaction) -> Ground:
     return Ground(**{name: value for name, value in row.items() if value})
 
 
+async def now(tx: Transaction) -> datetime:
+    """When the transaction began, as its rows have it."""
+    row = await (await tx.execute("select now() as now")).fetchone()
+    return row["now"] if row else datetime.now(UTC)
+
+
 # The key of an action
 
 
@@ -146,7 +154,7 @@ async def remember(
 async def locked(tx: Transaction, org_id: UUID, *words: object) -> None:
     """One at a time, until the transaction ends, for what no unique key of the platform's guards."""
     name = "\n".join(map(str, (org_id, *words)))
-    await tx.execute("select pg_advisory_xact_lock(hashtextextended(lower(%s), 0))", [name])
+    await tx.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
 # Records
@@ -187,7 +195,7 @@ async def read(tx: Transaction, table: str, id: UUID, field: str, *, lock: bool 
     """One row of the organization's. Rejected as not found when there is none."""
     await _there(tx, table)
     statement = SQL("select {} from {} where id = %s{}").format(
-        _all(table), Identifier(table), SQL(" for update" if lock else "")
+        _all(table), Identifier(table), SQL(" for no key update" if lock else "")
     )
     row = await (await tx.execute(statement, [id])).fetchone()
     if row is None:
@@ -199,7 +207,7 @@ async def contact_by_email(tx: Transaction, email: str) -> Row | None:
     """The contact with an address; the eldest when there are several."""
     await _there(tx, "contacts")
     statement = SQL(
-        "select {} from contacts where lower(email) = lower(%s) order by created_at, id limit 1 for update"
+        "select {} from contacts where lower(email) = lower(%s) order by created_at, id limit 1 for no key update"
     ).format(_all("contacts"))
     return await (await tx.execute(statement, [email])).fetchone()
 
@@ -209,7 +217,7 @@ async def registration_of(tx: Transaction, event_id: UUID, contact_id: UUID) -> 
     await _there(tx, "registrations")
     statement = SQL(
         "select {} from registrations where event_id = %s and contact_id = %s"
-        " and status <> all(%s) order by created_at, id limit 1"
+        " and coalesce(status::text, '') <> all(%s) order by created_at, id limit 1"
     ).format(_all("registrations"))
     return await (await tx.execute(statement, [event_id, contact_id, CANCELLED])).fetchone()
 
@@ -283,6 +291,7 @@ def _check(table: str, there: set[str], values: Mapping[str, Any]) -> None:
             raise Rejected("zapier", text, code="field_unavailable", field=name)
 
 
+@cache
 def _all(table: str) -> Composed:
     return SQL(", ").join(map(Identifier, core_columns()[table]))
 

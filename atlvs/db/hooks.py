@@ -178,6 +178,33 @@ async def every(org_id: UUID, *, key_id: UUID | None = None, ended: bool = False
         return [_hook(row) for row in await cursor.fetchall()]
 
 
+async def farewell_organizations() -> list[UUID]:
+    """Whose ended subscriptions' Zaps are still to be paused."""
+    async with database().system() as tx:
+        cursor = await tx.execute(
+            "select distinct org_id from integration_hooks where farewell_at <= now()"
+        )
+        return [row["org_id"] for row in await cursor.fetchall()]
+
+
+async def farewells(tx: Transaction) -> list[dict[str, Any]]:
+    """Ended subscriptions whose Zaps are to be paused now; somebody else waits a minute for us."""
+    cursor = await tx.execute(
+        "update integration_hooks set farewell_at = now() + interval '1 minute', farewells = farewells + 1"
+        " where farewell_at <= now() returning id, org_id, target, farewells - 1 as farewells"
+    )
+    return await cursor.fetchall()
+
+
+async def said_farewell(tx: Transaction, hook_id: UUID, again: float | None) -> None:
+    """It is told, or to be tried again after so many seconds."""
+    await tx.execute(
+        "update integration_hooks set farewell_at = now() + %s * interval '1 second'"
+        " where id = %s and state = 'ended'",
+        [again, hook_id],
+    )
+
+
 async def owner_of(tx: Transaction, hook_id: UUID) -> str | None:
     """The e-mail address of whom its key belongs to, if one was told."""
     cursor = await tx.execute(
@@ -188,6 +215,17 @@ async def owner_of(tx: Transaction, hook_id: UUID) -> str | None:
     row = await cursor.fetchone()
     ring = key_ring(settings())
     return ring.open(bytes(row["owner_email"]), str(row["org_id"])).decode() if row else None
+
+
+async def named(tx: Transaction, hook_id: UUID) -> dict[str, Any]:
+    """What a person knows it by: event, shown, updated_at."""
+    cursor = await tx.execute(
+        "select event, shown, updated_at from integration_hooks where id = %s", [hook_id]
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise Rejected("hooks", "there is no such subscription.", code="not_found")
+    return row
 
 
 async def wake(tx: Transaction) -> None:

@@ -35,11 +35,15 @@ async def waiting_organizations() -> list[UUID]:
 
 
 async def take(tx: Transaction, most: int = 200) -> list[Happened]:
-    """The oldest waiting events, locked for the caller's transaction, in which they are to be finished."""
+    """The oldest waiting events, for the caller's transaction, in which they are to be finished.
+
+    One routing of an organization at a time: what was committed later is not told on earlier.
+    """
+    await tx.execute("select pg_advisory_xact_lock(hashtextextended('outbox ' || atlvs_org(), 0))")
     cursor = await tx.execute(
         "select id, seq, org_id, type, record_type, record_id, data, changed, source, occurred_at"
         " from integration_outbox where org_id = atlvs_org() and state = 'waiting' and due_at <= now()"
-        " order by seq limit %s for update skip locked",
+        " order by seq limit %s",
         [most],
     )
     return [Happened(**row) for row in await cursor.fetchall()]

@@ -1,6 +1,7 @@
 """Who calls the service door, what they may do, and through which connection."""
 
 import asyncio
+import math
 import re
 from time import monotonic
 from uuid import UUID
@@ -16,6 +17,8 @@ from deployments.web.methods import Method
 FRESH = 10.0  # seconds that a key is remembered: so long does a revoked one still work
 MOST = 10_000
 PATIENCE = 8.0
+PER_SECOND, BURST = 20.0, 40  # requests of one key, where they are counted
+CHALLENGE = {"www-authenticate": "Bearer"}
 CONNECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -39,11 +42,25 @@ class Callers:
                 401,
                 "unauthorized",
                 "Send a valid API key as: Authorization: Bearer atlvs_…",
-                headers={"www-authenticate": "Bearer"},
+                headers=CHALLENGE,
             )
         if rights.isdisjoint(key.scopes):
             raise Failure(403, "forbidden", f"This key may not {doing}.")
         return key
+
+    async def paced(self, key: ApiKey) -> None:
+        """Count one request of the key's; a Failure when there are too many, or it is revoked."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                wait = await api_keys.take(key.id, PER_SECOND, BURST)
+        except TimeoutError:
+            raise later("The database did not answer.", None) from None
+        if wait == math.inf:
+            raise Failure(401, "unauthorized", "This API key is revoked.", headers=CHALLENGE)
+        if wait is not None:
+            text = f"A key has {PER_SECOND:.0f} requests a second, and {BURST} at once."
+            headers = {"retry-after": str(max(1, math.ceil(wait)))}
+            raise Failure(429, "rate_limited", text, headers=headers)
 
     async def _key(self, header: str) -> ApiKey | None:
         scheme, _, text = header.partition(" ")

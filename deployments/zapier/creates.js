@@ -10,8 +10,18 @@ const { resultSample } = require('./samples');
 
 // [action, what it gives back, label, description]
 const ACTIONS = [
-  ['contact.create', 'contact', 'Create Contact', 'Creates a contact, or finds the one with this email address.'],
-  ['contact.update', 'contact', 'Update Contact', 'Changes a contact that is found by its ID or its email address.'],
+  [
+    'contact.create',
+    'contact',
+    'Create Contact',
+    'Creates a contact, or finds the one with this email address.',
+  ],
+  [
+    'contact.update',
+    'contact',
+    'Update Contact',
+    'Changes a contact that is found by its ID or its email address.',
+  ],
   ['lead.create', 'lead', 'Create Lead', 'Creates a lead.'],
   ['lead.update', 'lead', 'Update Lead', 'Changes a lead, such as its status.'],
   ['task.create', 'task', 'Create Task', 'Creates a task, assigned to somebody if you like.'],
@@ -28,13 +38,17 @@ const filledIn = (inputData) =>
 const canonical = (value) => {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (value === null || typeof value !== 'object') return JSON.stringify(value);
-  const pairs = Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`);
+  const pairs = Object.keys(value)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`);
   return `{${pairs.join()}}`;
 };
 
 /** The same for the same action, input and external id. */
 const idempotencyKey = (action, given, externalId) =>
-  createHash('sha256').update(`${action}\n${canonical(given)}\n${externalId}`).digest('hex');
+  createHash('sha256')
+    .update(`${action}\n${canonical(given)}\n${externalId}`)
+    .digest('hex');
 
 /** Two equal notes may be wanted: only an external id makes a repeated run the same action. */
 const perform = (action) => (z, bundle) => {

@@ -3,11 +3,13 @@
 
 const { amounts, around } = require('./samples');
 
-const outputField = (prefix, before = '') => ([key, label, , type]) => ({
-  key: prefix + key,
-  label: `${before}${label}`,
-  ...(type === 'list' ? { list: true } : { type: type ?? 'string' }),
-});
+const outputField =
+  (prefix, before = '') =>
+  ([key, label, , type]) => ({
+    key: prefix + key,
+    label: `${before}${label}`,
+    ...(type === 'list' ? { list: true } : { type: type ?? 'string' }),
+  });
 
 const PAYLOAD = [
   ['id', 'Change ID'],

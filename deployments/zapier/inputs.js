@@ -13,7 +13,11 @@ const PERSON = [
   field('time_zone', 'Time Zone', 'Such as Europe/London.'),
   field('locale', 'Locale', 'Language and country, such as en-GB.'),
 ];
-const CONTACT_ID = field('contact_id', 'Contact ID', 'The ID of a contact in ATLVS, such as that of an earlier step.');
+const CONTACT_ID = field(
+  'contact_id',
+  'Contact ID',
+  'The ID of a contact in ATLVS, such as that of an earlier step.',
+);
 const LEAD_NAME = field('name', 'Name', 'Who it is, such as Ada Lovelace.');
 const LEAD = [EMAIL, PHONE];
 const LEAD_STATUS = field('status', 'Status', 'Such as new, contacted or qualified. A new lead is new.');
@@ -30,7 +34,11 @@ const RECORD = [
       registrations: 'Registration',
       invoices: 'Invoice',
       payments: 'Payment',
+      expenses: 'Expense',
+      budgets: 'Budget',
       tasks: 'Task',
+      approvals: 'Approval',
+      incidents: 'Incident',
     },
   }),
   field('record_id', 'Record ID', 'Its ID in ATLVS, such as that of an earlier step.', { required: true }),
@@ -47,10 +55,15 @@ module.exports = {
     FIRST_NAME,
     LAST_NAME,
     ...PERSON,
-    field('on_existing', 'If the Contact Exists', 'What happens when there is a contact with this email address.', {
-      choices: { return: 'Leave it as it is', update: 'Update it' },
-      default: 'return',
-    }),
+    field(
+      'on_existing',
+      'If the Contact Exists',
+      'What happens when there is a contact with this email address.',
+      {
+        choices: { return: 'Leave it as it is', update: 'Update it' },
+        default: 'return',
+      },
+    ),
   ],
   'contact.update': [
     field('id', 'Contact ID', 'The contact to change. Or give the email address.'),
@@ -96,13 +109,12 @@ module.exports = {
     field('status', 'Status', 'Such as pending or confirmed.'),
     field('payment_status', 'Payment Status', 'Such as unpaid or paid.'),
     field('amount', 'Amount', 'Such as 45.00.'),
-    field('amount_cents', 'Amount in Minor Units', 'Such as 4500, instead of an amount.', { type: 'integer' }),
+    field('amount_cents', 'Amount in Minor Units', 'Such as 4500, instead of an amount.', {
+      type: 'integer',
+    }),
     field('currency', 'Currency', 'Three letters, such as eur.'),
   ],
-  'note.create': [
-    ...RECORD,
-    field('body', 'Text', 'What the note says.', { type: 'text', required: true }),
-  ],
+  'note.create': [...RECORD, field('body', 'Text', 'What the note says.', { type: 'text', required: true })],
   'tag.add': [
     ...RECORD,
     field('tags', 'Tags', 'One or more names of tags. New ones are made.', { list: true, required: true }),

@@ -2,7 +2,11 @@
 
 const records = require('./records');
 
-const AROUND = { contact_id: 'contact', event_id: 'event' };
+// Of the records that one points to, what goes along with it.
+const AROUND = {
+  contact_id: ['contact', ['id', 'first_name', 'last_name', 'email', 'phone']],
+  event_id: ['event', ['id', 'name', 'location', 'starts_at', 'ends_at', 'time_zone']],
+};
 
 const exampleOf = (fields) => Object.fromEntries(fields.map(([key, , example]) => [key, example]));
 
@@ -18,14 +22,19 @@ const amounts = (fields) =>
 
 /** The records around one: [name, its fields]. */
 const around = (fields) =>
-  fields.filter(([key]) => key in AROUND).map(([key]) => [AROUND[key], records[AROUND[key]]]);
+  fields
+    .filter(([key]) => key in AROUND)
+    .map(([key, , id]) => {
+      const [name, [, ...others]] = AROUND[key];
+      return [name, [['id', 'ID', id], ...records[name].filter(([one]) => others.includes(one))]];
+    });
 
 const dataSample = (fields) => ({
   ...exampleOf([...fields, ...amounts(fields)]),
   ...Object.fromEntries(around(fields).map(([name, theirs]) => [name, exampleOf(theirs)])),
 });
 
-/** A trigger's payload, live or sample, for a record with fields of its own event (`more`). */
+/** A trigger's payload, live or sample; `more` is what only this event has in its record. */
 const payloadSample = (event, fields, more = {}) => ({
   id: '0b0f5e9c-7a7e-4c55-9c43-5d0d8f5a4f1e',
   type: event,

@@ -6,23 +6,39 @@ const { payloadFields } = require('./fields');
 const records = require('./records');
 const { payloadSample } = require('./samples');
 
+// [event, label, description, the record's status then]
 const EVENTS = [
-  ['registration.created', 'New Registration', 'Triggers when somebody registers for an event.'],
-  ['registration.confirmed', 'Registration Confirmed', 'Triggers when a registration is confirmed.'],
-  ['registration.cancelled', 'Registration Cancelled', 'Triggers when a registration is cancelled.'],
+  ['registration.created', 'New Registration', 'Triggers when somebody registers for an event.', 'pending'],
+  [
+    'registration.confirmed',
+    'Registration Confirmed',
+    'Triggers when a registration is confirmed.',
+    'confirmed',
+  ],
+  [
+    'registration.cancelled',
+    'Registration Cancelled',
+    'Triggers when a registration is cancelled.',
+    'cancelled',
+  ],
   ['contact.created', 'New Contact', 'Triggers when a contact is created.'],
   ['contact.updated', 'Updated Contact', 'Triggers when a contact changes, and tells what changed.'],
-  ['lead.created', 'New Lead', 'Triggers when a lead is created.'],
-  ['lead.status_changed', 'Lead Status Changed', 'Triggers when a lead moves to another status.'],
-  ['deal.created', 'New Deal', 'Triggers when a deal is created.'],
-  ['deal.won', 'Deal Won', 'Triggers when a deal is won.'],
-  ['deal.lost', 'Deal Lost', 'Triggers when a deal is lost.'],
-  ['task.created', 'New Task', 'Triggers when a task is created.'],
-  ['task.completed', 'Task Completed', 'Triggers when a task is completed.'],
-  ['invoice.created', 'New Invoice', 'Triggers when an invoice is created.'],
-  ['invoice.paid', 'Invoice Paid', 'Triggers when an invoice is paid.'],
-  ['event.created', 'New Event', 'Triggers when an event is created.'],
-  ['event.published', 'Event Published', 'Triggers when an event is published.'],
+  ['lead.created', 'New Lead', 'Triggers when a lead is created.', 'new'],
+  [
+    'lead.status_changed',
+    'Lead Status Changed',
+    'Triggers when a lead moves to another status.',
+    'qualified',
+  ],
+  ['deal.created', 'New Deal', 'Triggers when a deal is created.', 'open'],
+  ['deal.won', 'Deal Won', 'Triggers when a deal is won.', 'won'],
+  ['deal.lost', 'Deal Lost', 'Triggers when a deal is lost.', 'lost'],
+  ['task.created', 'New Task', 'Triggers when a task is created.', 'open'],
+  ['task.completed', 'Task Completed', 'Triggers when a task is completed.', 'completed'],
+  ['invoice.created', 'New Invoice', 'Triggers when an invoice is created.', 'draft'],
+  ['invoice.paid', 'Invoice Paid', 'Triggers when an invoice is paid.', 'paid'],
+  ['event.created', 'New Event', 'Triggers when an event is created.', 'draft'],
+  ['event.published', 'Event Published', 'Triggers when an event is published.', 'published'],
 ];
 
 // Fields of `data` that only one event has.
@@ -63,7 +79,7 @@ const received = (z, bundle) => [bundle.cleanedRequest].flat();
 
 const list = (event) => (z, bundle) => ask(z, bundle, 'GET', `/api/zapier/samples/${event}?limit=3`);
 
-const triggerFor = ([event, label, description]) => {
+const triggerFor = ([event, label, description, status]) => {
   const [noun] = event.split('.');
   const more = MORE[event] ?? [];
   return {
@@ -77,7 +93,10 @@ const triggerFor = ([event, label, description]) => {
       performUnsubscribe: unsubscribe,
       perform: received,
       performList: list(event),
-      sample: payloadSample(event, records[noun], Object.fromEntries(more.map(([key, , example]) => [key, example]))),
+      sample: payloadSample(event, records[noun], {
+        ...(status && { status }),
+        ...Object.fromEntries(more.map(([key, , example]) => [key, example])),
+      }),
       outputFields: payloadFields(records[noun], more),
     },
   };

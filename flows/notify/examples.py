@@ -36,6 +36,11 @@ EXAMPLES: dict[Type, dict[str, Any]] = {
         "threshold": 80,
         "event_name": "Example Gala",
     },
+    Type.CONNECTION_TROUBLE: {
+        "connection": "deal.won to hooks.example.com/…",
+        "reason": "only failures for days; the target said 500.",
+        "mend": "This is a test. Nothing is to be mended.",
+    },
     Type.INCIDENT_REPORTED: {
         "incident_title": "An exercise: blocked emergency exit",
         "severity": "low",

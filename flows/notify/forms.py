@@ -27,6 +27,7 @@ Type = Literal[
     "invoice_sent",
     "payment_receipt",
     "announcement",
+    "connection_trouble",
 ]
 ChannelName = Literal["slack", "email", "sms", "call"]
 Mode = Literal["all", "first"]

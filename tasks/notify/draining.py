@@ -19,6 +19,7 @@ from tasks.notify.planning import plan
 from tasks.notify.routing import route_events
 from tasks.notify.sending import Sent, send_due
 from tasks.notify.settling import settle_all
+from tasks.triggers.announcing import announcer
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ async def drain_notifications(seconds: float = 20.0, begun: asyncio.Event | None
         done = await _once(until, begun)
         told.add(done)
         if not done.events:
-            return told
+            break
+    await announcer().settle()
     return told
 
 

@@ -1,4 +1,4 @@
-"""From domain events to notifications: each event's rules, in the transaction that marks it told on."""
+"""From domain events to notifications and hooks, in the transaction that marks the events told on."""
 
 import logging
 from collections import Counter
@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from atlvs.db import notifications, outbox, platform, rules, subjects
+from atlvs.db import hook_queue, notifications, outbox, platform, rules, subjects
 from atlvs.db.engine import Transaction, database
 from atlvs.db.notifications import Asked
 from atlvs.db.outbox import Happened
@@ -16,13 +16,15 @@ from atlvs.errors import IntegrationError, Rejected
 from atlvs.events import DomainEvent
 from atlvs.notices import notice_type
 from atlvs.rules import Rule, Subject, effective, resolved
+from tasks.triggers.announcing import announcer
 
 log = logging.getLogger(__name__)
-MOST = 200
+MOST = 500
 
 
 async def route_events() -> Counter[str]:
-    """Raise what the rules of every organization say about its waiting events; counts by type."""
+    """Raise what the rules of every organization say about its waiting events, and queue these for its
+    hooks; counts by type of notification."""
     raised: Counter[str] = Counter()
     for org_id in await outbox.waiting_organizations():
         while found := await _route_some(org_id):
@@ -55,6 +57,7 @@ async def _route(org_id: UUID, most: int) -> Counter[str]:
         events = await outbox.take(tx, most)
         if not events:
             return Counter()
+        await hook_queue.enqueue(tx, [event.id for event in events])
         in_force = effective(await rules.stored(tx))
         heard = {rule.event for rule in in_force if rule.enabled}
         wanted = [event for event in events if event.type in heard]
@@ -67,6 +70,7 @@ async def _route(org_id: UUID, most: int) -> Counter[str]:
             if refused:
                 errors[event.id] = "; ".join(refused)
         await outbox.finish(tx, [event.id for event in events], errors)
+    announcer().announce(events)
     return raised
 
 

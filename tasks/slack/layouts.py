@@ -74,6 +74,9 @@ LAYOUTS: dict[str, Layout] = {
         ),
         button="Open budget",
     ),
+    Type.CONNECTION_TROUBLE: Layout(
+        about="connection", shown=(Shown("Why", "reason"), Shown("What to do", "mend"))
+    ),
     Type.INCIDENT_REPORTED: Layout(
         about="incident_title",
         shown=(

@@ -67,7 +67,9 @@ def understood(model: type[G], values: Mapping[str, Any], ground: Ground) -> G:
     try:
         return model.model_validate(values, context=ground)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+    # a field that there is not may be the one that is missing, in other letters
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     field = ".".join(str(part)[:100] for part in first["loc"])
     if first["type"] == "extra_forbidden":
         raise unknown(field, model)

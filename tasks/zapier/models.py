@@ -1,6 +1,6 @@
 """The input of the eight actions, in the platform's own field names."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -25,12 +25,23 @@ from tasks.zapier.fields import (
     missing,
 )
 
-RECORD_TYPES = (
-    *("contacts", "companies", "leads", "deals", "events", "registrations", "tasks"),
-    *("invoices", "payments", "expenses", "budgets", "approvals", "incidents"),
-)
+Records = Literal[
+    "contacts",
+    "companies",
+    "leads",
+    "deals",
+    "events",
+    "registrations",
+    "tasks",
+    "invoices",
+    "payments",
+    "expenses",
+    "budgets",
+    "approvals",
+    "incidents",
+]
 SINGULAR = {"company": "companies"} | {
-    name.removesuffix("s"): name for name in RECORD_TYPES if name != "companies"
+    name.removesuffix("s"): name for name in get_args(Records) if name != "companies"
 }
 
 
@@ -39,7 +50,7 @@ def _plural(value: Any) -> Any:
     return SINGULAR.get(name := value.strip().lower(), name) if isinstance(value, str) else value
 
 
-RecordType = Annotated[Literal[RECORD_TYPES], BeforeValidator(_plural)]
+RecordType = Annotated[Records, BeforeValidator(_plural)]
 
 
 class CreateContact(Given):

@@ -26,6 +26,7 @@ create table integration_hooks (
     unique (org_id, event, target_hash)
 );
 create index on integration_hooks (api_key_id);
+create index integration_hooks_leaving on integration_hooks (farewell_at) where farewell_at is not null;
 create index integration_hooks_leased on integration_hooks (lease) where lease is not null;
 
 -- One row an event and subscription, made in the transaction that takes the event from the outbox.
@@ -59,7 +60,8 @@ create table integration_hook_attempts (
     org_id uuid not null references organizations(id),
     delivery_id uuid not null references integration_hook_deliveries(id) on delete cascade,
     attempt int not null,
-    outcome text not null check (outcome in ('delivered', 'gone', 'limited', 'refused', 'failed', 'no_answer', 'unknown')),
+    outcome text not null check (outcome in ('delivered', 'gone', 'limited', 'refused', 'failed',
+        'no_connection', 'no_answer', 'unknown')),
     status int,
     error text,
     response text,                         -- how the answer begins

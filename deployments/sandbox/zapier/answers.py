@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LONGEST = 600.0
 LOOKING = 0.1
+# The server hears a moment later that a connection is closed; until then it misses an answer.
+NOTICED = 0.02
 CHUNK = b" " * 65_536
 GARBAGE = b"\x16\x03\x01\x00\xa5 this is not HTTP \r\n\r\n\x00\xff\xfe"
 
@@ -66,13 +68,13 @@ class Slow(Ended):
 
 class Closed(Ended):
     async def go(self, scope: Scope, send: Send) -> None:
-        hang_up(scope)
+        await _drop(scope)
 
 
 class Hanging(Ended):
     async def go(self, scope: Scope, send: Send) -> None:
         await _stay(scope, self.behaviour.seconds or LONGEST)
-        hang_up(scope)
+        await _drop(scope)
 
 
 class Huge(Ended):
@@ -84,6 +86,7 @@ class Huge(Ended):
         while not _gone(scope):
             await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
             await asyncio.sleep(0.001)
+        await asyncio.sleep(NOTICED)
 
 
 class Garbage(Ended):
@@ -91,7 +94,7 @@ class Garbage(Ended):
         transport: asyncio.Transport = scope["sandbox.transport"]
         transport.write(GARBAGE)
         transport.close()
-        await _stay(scope, 1.0)
+        await asyncio.sleep(NOTICED)
 
 
 OWN_WAYS: dict[str, type[Ended]] = {
@@ -146,6 +149,11 @@ def _lower(behaviour: Behaviour) -> dict[str, str]:
 
 def _encoded(body: Any) -> bytes:
     return body.encode() if isinstance(body, str) else orjson.dumps(body)
+
+
+async def _drop(scope: Scope) -> None:
+    hang_up(scope)
+    await asyncio.sleep(NOTICED)
 
 
 def _gone(scope: Scope) -> bool:

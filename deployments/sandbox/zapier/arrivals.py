@@ -47,11 +47,11 @@ class Arrival:
         first = payload if isinstance(payload, dict) else next(iter(payload), {})
         if not isinstance(first, dict):
             return
-        self.id = _text(first.get("id"))
-        self.type = _text(first.get("type"))
-        self.occurred_at = _text(first.get("occurred_at"))
+        self.id = as_text(first.get("id"))
+        self.type = as_text(first.get("type"))
+        self.occurred_at = as_text(first.get("occurred_at"))
         record = first.get("data")
-        self.record = _text(record.get("id")) if isinstance(record, dict) else None
+        self.record = as_text(record.get("id")) if isinstance(record, dict) else None
 
     def shown(self) -> dict[str, Any]:
         """With the headers and the body, while they are kept."""
@@ -94,8 +94,9 @@ def first_of_each(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
             yield each
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+def as_text(value: Any) -> str | None:
+    """Of no more than 255 characters, whatever was sent as an id."""
+    return None if value is None else str(value)[:255]
 
 
 def _readable(body: bytes | None) -> Any:

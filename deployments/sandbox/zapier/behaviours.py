@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # What each kind means is in `answers`; `fail_times` is `status` with a number of times.
-KINDS = "ok slow status close accept_then_close hang redirect huge garbage fail_times gone".split()
+KINDS = (
+    *("ok", "slow", "status", "fail_times", "gone", "redirect"),
+    *("close", "accept_then_close", "hang", "huge", "garbage"),
+)
 REDIRECTS = (301, 302, 303, 307, 308)
 Given = Mapping[str, Any]
 
@@ -65,10 +68,8 @@ class Manners:
         left = [each for each in self.behaviours if each.times != 0]
         if not left:
             return OK
-        if self.mixed:
-            chosen = self.rng.choices(left, [each.weight for each in left])[0]
-        else:
-            chosen = left[0]
+        weights = [each.weight for each in left]
+        chosen = self.rng.choices(left, weights)[0] if self.mixed else left[0]
         if chosen.times is not None:
             chosen.times -= 1
         return chosen

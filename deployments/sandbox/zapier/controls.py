@@ -12,6 +12,7 @@ order      by record, what was accepted in which order; first=1: without repetit
 targets    how much came to each, cheaply                                               GET
 zaps       a new Zap, switched on                                                       POST
 zaps/{id}  one; …/on …/off …/run …/reconnect …/sample …/replay (all that failed)        GET, POST
+           …/off with "told": false switches it off without a word to the product
 runs       by zap, state, hook, limit; runs/{id}; runs/{id}/replay                      GET, POST
 """
 

@@ -67,12 +67,12 @@ class Player:
         if zap.own_writes is not None:
             wanted["own_writes"] = zap.own_writes
         reply = await zap.product.ask("POST", f"{API}/hooks", wanted)
-        if not self._went_well(zap, "subscribe", reply):
+        if not self._went_well(zap, "subscribe", reply) or not _is_subscription(zap, reply):
             target.on = False
             return False
         zap.subscription = reply.content
-        if isinstance(reply.content, dict) and reply.content.get("secret"):
-            target.trust([reply.content["secret"]])
+        if secret := reply.content.get("secret"):
+            target.trust([secret])
         return True
 
     async def switch_off(self, zap: Zap, *, told: bool = True) -> None:
@@ -158,6 +158,14 @@ class Player:
         if not reply.is_good:
             zap.error = {"step": step, "status": reply.status, "content": reply.content}
         return reply.is_good
+
+
+def _is_subscription(zap: Zap, reply: Reply) -> bool:
+    """Without an id it could not be ended."""
+    if isinstance(reply.content, dict) and reply.content.get("id"):
+        return True
+    zap.error = {"step": "subscribe", "status": reply.status, "content": "there is no id in it"}
+    return False
 
 
 def _judge(run: Run, reply: Reply) -> None:

@@ -12,7 +12,7 @@ from deployments.sandbox.faults import Rule
 from deployments.sandbox.provider import Control, Provider, World
 from deployments.sandbox.wire import Answer, Request
 from deployments.sandbox.zapier.answers import answer_for, is_accepting, refusal, success
-from deployments.sandbox.zapier.arrivals import Arrival, Journal, Payload
+from deployments.sandbox.zapier.arrivals import Arrival, Journal, Payload, as_text
 from deployments.sandbox.zapier.controls import Steering
 from deployments.sandbox.zapier.player import Player
 from deployments.sandbox.zapier.rates import Pace
@@ -72,30 +72,30 @@ class ZapierSandbox(Provider):
 
     def _taken(self, target: Target, request: Request, arrival: Arrival) -> Answer:
         arrival.verified = target.verified(request.headers, request.body, time.time())
-        payload: Payload = {}
+        payload: Payload | None = None
         if request.method == "DELETE" and not target.receives:
             answer = _paused(target)
         elif request.method != "POST":
             answer = refusal(405, "Hooks are posted here.")
         else:
             payload = _read(request.body)
-            arrival.read(payload)
+            arrival.read(payload or {})
             answer = self._refused(target, request, payload)
             answer = answer or self._behaved(target, arrival)
         arrival.status = answer.status
-        target.keep(arrival, _ids(payload))
+        target.keep(arrival, _ids(payload or {}))
         if arrival.accepted and target.zap is not None:
-            self.player.hooked(target.zap, payload)
+            self.player.hooked(target.zap, payload or {})
         return answer
 
-    def _refused(self, target: Target, request: Request, payload: Payload) -> Answer | None:
+    def _refused(self, target: Target, request: Request, payload: Payload | None) -> Answer | None:
         if len(request.body) > LARGEST:
             return refusal(413, "A hook has at most 10 MB.")
         if not target.on:
             return refusal(410, "The Zap is off.")
         if not target.receives and (seconds := self.limits.wait(target.path)):
             return refusal(429, "Too many hooks.", retry_after=str(seconds))
-        if not payload and request.body.strip() not in (b"{}", b"[]"):
+        if payload is None:
             return refusal(400, "A hook is a JSON object or an array of them.")
         return None
 
@@ -116,16 +116,17 @@ def _paused(target: Target) -> Answer:
     return success(receives=False)
 
 
-def _read(body: bytes) -> Payload:
-    """Empty where it is neither an object nor an array."""
+def _read(body: bytes) -> Payload | None:
+    """An object or an array, or nothing."""
+    if len(body) > LARGEST:
+        return None
     try:
         payload = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return {}
-    return payload if isinstance(payload, dict | list) else {}
+        return None
+    return payload if isinstance(payload, dict | list) else None
 
 
 def _ids(payload: Payload) -> list[str | None]:
     each = [payload] if isinstance(payload, dict) else payload
-    ids = [one.get("id") for one in each if isinstance(one, dict)]
-    return [None if one is None else str(one) for one in ids]
+    return [as_text(one.get("id")) for one in each if isinstance(one, dict)]

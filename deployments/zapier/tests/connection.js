@@ -42,7 +42,10 @@ const somebody = () => ({ email: `${randomUUID()}@example.com`, first_name: 'Ada
 
 /** What an expected error says. The platform writes JSON into some, and its log below others. */
 const failing = async (promise) => {
-  const error = await promise.then(() => assert.fail('It did not fail.'), (reason) => reason);
+  const error = await promise.then(
+    () => assert.fail('It did not fail.'),
+    (reason) => reason,
+  );
   const [message] = error.message.split('\n');
   return { name: error.name, ...(message.startsWith('{') ? JSON.parse(message) : { message }) };
 };

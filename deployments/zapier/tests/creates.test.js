@@ -7,12 +7,13 @@ const { test } = require('node:test');
 const { CONNECTIONS, app, create, env, failing, needs, plain, skip, somebody } = require('./connection');
 
 const event_id = env.ATLVS_EVENT_ID;
-const needsEvent = { skip: skip || (event_id ? false : 'Set ATLVS_EVENT_ID to an event of the organization.') };
+const needsEvent = {
+  skip: skip || (event_id ? false : 'Set ATLVS_EVENT_ID to an event of the organization.'),
+};
 
 /** The result has the keys of the sample, and these values. */
 const gives = (key, result, values) => {
   assert.deepEqual(Object.keys(result).toSorted(), Object.keys(app.creates[key].operation.sample).toSorted());
-  assert.partialDeepStrictEqual?.(result, values);
   for (const [name, value] of Object.entries(values)) assert.deepEqual(result[name], value, name);
 };
 
@@ -20,18 +21,36 @@ const WORKS = {
   contact_create: async (authData) => {
     const given = { ...somebody(), phone: '+44 20 7946 0958', locale: 'en-GB', on_existing: 'return' };
     const made = await create(authData, 'contact_create', given);
-    gives('contact_create', made, { object: 'contact', email: given.email, phone: '+442079460958', locale: 'en-GB' });
+    gives('contact_create', made, {
+      object: 'contact',
+      email: given.email,
+      phone: '+442079460958',
+      locale: 'en-GB',
+    });
   },
   contact_update: async (authData) => {
     const { id, email } = await create(authData, 'contact_create', somebody());
     const byEmail = await create(authData, 'contact_update', { email, first_name: 'Augusta', last_name: '' });
     gives('contact_update', byEmail, { object: 'contact', id, first_name: 'Augusta', last_name: 'Lovelace' });
     const new_email = somebody().email;
-    gives('contact_update', await create(authData, 'contact_update', { id, new_email }), { id, email: new_email });
+    gives('contact_update', await create(authData, 'contact_update', { id, new_email }), {
+      id,
+      email: new_email,
+    });
   },
   lead_create: async (authData) => {
-    const lead = await create(authData, 'lead_create', { first_name: 'Ada', last_name: 'Lovelace', email: '' });
-    gives('lead_create', lead, { object: 'lead', name: 'Ada Lovelace', source: 'zapier', status: 'new', email: null });
+    const lead = await create(authData, 'lead_create', {
+      first_name: 'Ada',
+      last_name: 'Lovelace',
+      email: '',
+    });
+    gives('lead_create', lead, {
+      object: 'lead',
+      name: 'Ada Lovelace',
+      source: 'zapier',
+      status: 'new',
+      email: null,
+    });
   },
   lead_update: async (authData) => {
     const { id } = await create(authData, 'lead_create', { name: 'Ada' });
@@ -40,15 +59,30 @@ const WORKS = {
   },
   task_create: async (authData) => {
     const { id: assignee_id, email: assignee_email } = await create(authData, 'contact_create', somebody());
-    const given = { title: 'Book the hall', description: 'Two\nlines', due_at: '2030-01-02T10:00:00+02:00', assignee_email };
+    const given = {
+      title: 'Book the hall',
+      description: 'Two\nlines',
+      due_at: '2030-01-02T10:00:00+02:00',
+      assignee_email,
+    };
     const task = await create(authData, 'task_create', given);
-    gives('task_create', task, { object: 'task', title: 'Book the hall', description: 'Two\nlines', assignee_id });
+    gives('task_create', task, {
+      object: 'task',
+      title: 'Book the hall',
+      description: 'Two\nlines',
+      assignee_id,
+    });
     assert.equal(Date.parse(task.due_at), Date.parse(given.due_at));
   },
   registration_create: async (authData) => {
     const given = { event_id, ...somebody(), amount: '45.00', currency: 'EUR', status: 'confirmed' };
     const made = await create(authData, 'registration_create', given);
-    gives('registration_create', made, { object: 'registration', event_id, amount_cents: 4500, currency: 'eur' });
+    gives('registration_create', made, {
+      object: 'registration',
+      event_id,
+      amount_cents: 4500,
+      currency: 'eur',
+    });
     const again = await create(authData, 'registration_create', { event_id, contact_id: made.contact_id });
     assert.equal(again.id, made.id);
   },
@@ -77,7 +111,9 @@ for (const [name, authData] of CONNECTIONS) {
 test('a note can be about each kind of record that is offered', { skip }, async () => {
   const [{ choices }] = app.creates.note_create.operation.inputFields;
   for (const record_type of Object.keys(choices)) {
-    const error = await failing(create(plain, 'note_create', { record_type, record_id: randomUUID(), body: 'a' }));
+    const error = await failing(
+      create(plain, 'note_create', { record_type, record_id: randomUUID(), body: 'a' }),
+    );
     assert.match(error.message, /record_id/, record_type);
   }
 });

@@ -44,7 +44,10 @@ test('each field that comes out is described, and nothing else is', () => {
     const described = operation.outputFields.map((field) => field.key.replaceAll('__', '.'));
     const shown = paths(operation.sample).map((path) => path.replace(/(\.previous)\..*/, '$1'));
     assert.deepEqual(described.toSorted(), shown.toSorted(), key);
-    assert.ok(operation.outputFields.every((field) => field.label), key);
+    assert.ok(
+      operation.outputFields.every((field) => field.label),
+      key,
+    );
   }
 });
 
@@ -64,7 +67,11 @@ test('examples are of the type that is described', () => {
 
 test('people are told what each part does', () => {
   for (const { key, display, operation } of parts) {
-    assert.match(display.description, key in app.triggers ? /^Triggers when .+\.$/ : /^[A-Z][a-z]+s .+\.$/, key);
+    assert.match(
+      display.description,
+      key in app.triggers ? /^Triggers when .+\.$/ : /^[A-Z][a-z]+s .+\.$/,
+      key,
+    );
     assert.match(display.label, /^([A-Z][a-z]+ ?)+$/, key);
     for (const field of operation.inputFields) {
       assert.ok(field.label, `${key}: ${field.key}`);
@@ -74,7 +81,9 @@ test('people are told what each part does', () => {
 });
 
 test('secrets are marked as such', () => {
-  const kept = app.authentication.fields.filter((field) => field.type === 'password').map((field) => field.key);
+  const kept = app.authentication.fields
+    .filter((field) => field.type === 'password')
+    .map((field) => field.key);
   assert.deepEqual(kept, ['api_key', 'signing_secret']);
 });
 

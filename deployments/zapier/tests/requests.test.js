@@ -47,7 +47,9 @@ test('a request carries the key and nothing that it need not', async () => {
 
 test('a signature covers the bytes that arrive', async () => {
   await note({ body: 'Zoë 🎪' }, { authData: { ...authData, signing_secret: 'atlvssig_s ' } });
-  await tester(app.triggers.deal_won.operation.performList, { authData: { ...authData, signing_secret: 'atlvssig_s' } });
+  await tester(app.triggers.deal_won.operation.performList, {
+    authData: { ...authData, signing_secret: 'atlvssig_s' },
+  });
   for (const { method, url, headers, body } of received) {
     const sent = `${headers['x-atlvs-timestamp']}.${method}.${url}.`;
     const mac = createHmac('sha256', 'atlvssig_s').update(sent).update(body).digest('base64');
@@ -78,7 +80,11 @@ test('only an external id makes a repeated run the same action', async () => {
 test('the id of the Zap goes along where it is known', async () => {
   await note({ body: 'a' }, { meta: { zap: { id: 42 } } });
   const trigger = app.triggers.deal_won.operation;
-  await tester(trigger.performSubscribe, { authData, targetUrl: 'https://hooks.zapier.com/1', meta: { zap: { id: 42 } } });
+  await tester(trigger.performSubscribe, {
+    authData,
+    targetUrl: 'https://hooks.zapier.com/1',
+    meta: { zap: { id: 42 } },
+  });
   assert.equal(JSON.parse(received[0].body).zapId, '42');
   assert.deepEqual(JSON.parse(received[1].body), {
     event: 'deal.won',
@@ -93,7 +99,13 @@ test("people's own curly braces are only text", async () => {
 });
 
 test('a key never leaves in the clear, nor for an address that is none', async () => {
-  for (const base_url of ['http://app.example.com', 'app.example.com', '', 'https://me:pw@app.example.com', 'https://a.example/?b=c']) {
+  for (const base_url of [
+    'http://app.example.com',
+    'app.example.com',
+    '',
+    'https://me:pw@app.example.com',
+    'https://a.example/?b=c',
+  ]) {
     const error = await failing(tester(app.authentication.test, { authData: { ...authData, base_url } }));
     assert.match(error.message, /must look like https:/, base_url);
   }
@@ -124,7 +136,11 @@ test('an outage is waited for', async () => {
 });
 
 test('too many requests are waited for', async () => {
-  const error = await refused(429, { error: { code: 'rate_limited', message: 'Slow down.' } }, { 'retry-after': '3' });
+  const error = await refused(
+    429,
+    { error: { code: 'rate_limited', message: 'Slow down.' } },
+    { 'retry-after': '3' },
+  );
   assert.deepEqual([error.name, error.delay], ['ThrottledError', 3]);
 });
 

@@ -3,7 +3,9 @@
 /** Paths to all that is not an object: `data.contact.email`. */
 const paths = (value, path = '') =>
   value !== null && typeof value === 'object' && !Array.isArray(value)
-    ? Object.keys(value).sort().flatMap((key) => paths(value[key], path ? `${path}.${key}` : key))
+    ? Object.keys(value)
+        .sort()
+        .flatMap((key) => paths(value[key], path ? `${path}.${key}` : key))
     : [path];
 
 const at = (value, path) => path.split('.').reduce((inner, key) => inner?.[key], value);

@@ -1,0 +1,1 @@
+"""Domain events go out: to Zaps and other hooks, and as Prefect events."""
