@@ -84,13 +84,8 @@ async def test_update_that_changes_nothing_tells_nothing(zapier_world: ZapierWor
 
 
 async def test_contacts_without_an_address_are_each_their_own(zapier_world: ZapierWorld):
-    for given in (
-        {"first_name": "A"},
-        {"first_name": "A"},
-        {"phone": 4930901820},
-        {"last_name": "B"},
-    ):
-        await made(zapier_world, "contact.create", given) if "phone" not in given else None
+    for given in ({"first_name": "A"}, {"first_name": "A"}, {"last_name": 7}):
+        await made(zapier_world, "contact.create", given)
     assert zapier_world.count("contacts") == 3
 
 

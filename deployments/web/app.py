@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from atlvs.settings import settings
 from blocks.base import resources
-from deployments.web import notifications, pages_preferences, refresh
+from deployments.web import notifications, pages_preferences, refresh, zapier
 from deployments.web.asgi import Receive, Scope, Send
 from deployments.web.commits import GroupCommit
 from deployments.web.connectors import Connectors
@@ -30,7 +30,7 @@ class Web(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Webhooks go to the receiver, all else the usual way."""
-        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX) and not zapier.acts(scope):
             address = self.receiver.addressed(scope["path"])
             if address:
                 await self.receiver.receive(address, scope, receive, send)
@@ -47,6 +47,7 @@ def create_app() -> FastAPI:
     app.state.door = Door()
     app.include_router(app.state.door.router())
     app.include_router(notifications.router())
+    app.include_router(zapier.router())
     app.include_router(pages_preferences.router())
     app.add_exception_handler(Failure, _told)
     app.add_exception_handler(HTTPException, _told_by_framework)

@@ -23,6 +23,7 @@ from atlvs.errors import Rejected
 from atlvs.hooks import TRIGGERS, Hook
 from atlvs.records import ApiKey
 from deployments.web import signatures
+from deployments.web.asgi import Scope
 from deployments.web.callers import Callers
 from deployments.web.door import OUTCOMES, failure_from, json_body
 from deployments.web.failures import Failure, later
@@ -54,7 +55,7 @@ ZapId = Annotated[str, Field(max_length=100, pattern=r"^[!-~]+$")]
 class Subscription(Given):
     """What is to be told, and where."""
 
-    event: Line = Field(description="One of the sixteen, as contact.created.")
+    event: Line = Field(description="A domain event, as contact.created.")
     target_url: Annotated[str, Field(max_length=4000)] = Field(
         description="https; each event is posted there as JSON."
     )
@@ -88,6 +89,11 @@ class Route:
     scopes: frozenset[str]
     doing: str
     work: Callable[[Asked], Awaitable[Answer]]
+
+
+def acts(scope: Scope) -> bool:
+    """Whether it is an action, which no webhook receiver takes."""
+    return scope["path"].rstrip("/") == ACTING
 
 
 def router() -> APIRouter:

@@ -10,18 +10,8 @@ const { resultSample } = require('./samples');
 
 // [action, what it gives back, label, description]
 const ACTIONS = [
-  [
-    'contact.create',
-    'contact',
-    'Create Contact',
-    'Creates a contact, or finds the one with this email address.',
-  ],
-  [
-    'contact.update',
-    'contact',
-    'Update Contact',
-    'Changes a contact that is found by its ID or its email address.',
-  ],
+  ['contact.create', 'contact', 'Create Contact', 'Creates a contact, or finds the one with this email address.'],
+  ['contact.update', 'contact', 'Update Contact', 'Changes a contact that is found by its ID or its email address.'],
   ['lead.create', 'lead', 'Create Lead', 'Creates a lead.'],
   ['lead.update', 'lead', 'Update Lead', 'Changes a lead, such as its status.'],
   ['task.create', 'task', 'Create Task', 'Creates a task, assigned to somebody if you like.'],

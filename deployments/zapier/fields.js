@@ -23,9 +23,7 @@ const NAMES = { contact: 'Contact', event: 'Event' };
 const payloadFields = (fields, more = []) => [
   ...PAYLOAD.map(outputField('')),
   ...[...fields, ...amounts(fields), ...more].map(outputField('data__')),
-  ...around(fields).flatMap(([name, theirs]) =>
-    theirs.map(outputField(`data__${name}__`, `${NAMES[name]} `)),
-  ),
+  ...around(fields).flatMap(([name, theirs]) => theirs.map(outputField(`data__${name}__`, `${NAMES[name]} `))),
 ];
 
 /** The fields of what an action gives back. */

@@ -13,11 +13,7 @@ const PERSON = [
   field('time_zone', 'Time Zone', 'Such as Europe/London.'),
   field('locale', 'Locale', 'Language and country, such as en-GB.'),
 ];
-const CONTACT_ID = field(
-  'contact_id',
-  'Contact ID',
-  'The ID of a contact in ATLVS, such as that of an earlier step.',
-);
+const CONTACT_ID = field('contact_id', 'Contact ID', 'The ID of a contact in ATLVS, such as that of an earlier step.');
 const LEAD_NAME = field('name', 'Name', 'Who it is, such as Ada Lovelace.');
 const LEAD = [EMAIL, PHONE];
 const LEAD_STATUS = field('status', 'Status', 'Such as new, contacted or qualified. A new lead is new.');
@@ -55,15 +51,10 @@ module.exports = {
     FIRST_NAME,
     LAST_NAME,
     ...PERSON,
-    field(
-      'on_existing',
-      'If the Contact Exists',
-      'What happens when there is a contact with this email address.',
-      {
-        choices: { return: 'Leave it as it is', update: 'Update it' },
-        default: 'return',
-      },
-    ),
+    field('on_existing', 'If the Contact Exists', 'What happens when there is a contact with this email address.', {
+      choices: { return: 'Leave it as it is', update: 'Update it' },
+      default: 'return',
+    }),
   ],
   'contact.update': [
     field('id', 'Contact ID', 'The contact to change. Or give the email address.'),

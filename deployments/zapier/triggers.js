@@ -9,27 +9,12 @@ const { payloadSample } = require('./samples');
 // [event, label, description, the record's status then]
 const EVENTS = [
   ['registration.created', 'New Registration', 'Triggers when somebody registers for an event.', 'pending'],
-  [
-    'registration.confirmed',
-    'Registration Confirmed',
-    'Triggers when a registration is confirmed.',
-    'confirmed',
-  ],
-  [
-    'registration.cancelled',
-    'Registration Cancelled',
-    'Triggers when a registration is cancelled.',
-    'cancelled',
-  ],
+  ['registration.confirmed', 'Registration Confirmed', 'Triggers when a registration is confirmed.', 'confirmed'],
+  ['registration.cancelled', 'Registration Cancelled', 'Triggers when a registration is cancelled.', 'cancelled'],
   ['contact.created', 'New Contact', 'Triggers when a contact is created.'],
   ['contact.updated', 'Updated Contact', 'Triggers when a contact changes, and tells what changed.'],
   ['lead.created', 'New Lead', 'Triggers when a lead is created.', 'new'],
-  [
-    'lead.status_changed',
-    'Lead Status Changed',
-    'Triggers when a lead moves to another status.',
-    'qualified',
-  ],
+  ['lead.status_changed', 'Lead Status Changed', 'Triggers when a lead moves to another status.', 'qualified'],
   ['deal.created', 'New Deal', 'Triggers when a deal is created.', 'open'],
   ['deal.won', 'Deal Won', 'Triggers when a deal is won.', 'won'],
   ['deal.lost', 'Deal Lost', 'Triggers when a deal is lost.', 'lost'],

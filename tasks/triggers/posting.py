@@ -148,7 +148,7 @@ class _Posting:
         recovered = succeeded and not trouble and self.failures >= OUTAGE
         rests = None
         if trouble:
-            self.failures += 1
+            self.failures += not self.stopped  # what was under way with the first counts as one
             asked = [one.wait or 0.0 for one in self.finished if one.outcome == "limited"]
             rests = max([*asked, 0.0 if asked else rest(self.failures)])
         elif succeeded:

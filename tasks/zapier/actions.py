@@ -13,7 +13,7 @@ import orjson
 from psycopg.errors import UniqueViolation
 
 from atlvs.checkpoints import checkpoint
-from atlvs.db import actions
+from atlvs.db import action_rows, actions
 from atlvs.db.actions import Ground, Row
 from atlvs.db.engine import Transaction
 from atlvs.errors import Rejected
@@ -132,13 +132,13 @@ async def create_contact(scene: Scene, given: models.CreateContact) -> tuple[Row
     """A contact, or the one that has the address."""
     await _existing(scene, given, company_id="companies")
     if given.email is None:
-        return await actions.insert(scene.tx, "contacts", given.only(*PERSON)), True
+        return await action_rows.insert(scene.tx, "contacts", given.only(*PERSON)), True
     found = await _contact_at(scene, given.email)
     if found is None:
-        return await actions.insert(scene.tx, "contacts", given.only("email", *PERSON)), True
+        return await action_rows.insert(scene.tx, "contacts", given.only("email", *PERSON)), True
     if given.on_existing == "return":
         return found, False
-    return await actions.change(scene.tx, "contacts", found, given.only(*PERSON)), False
+    return await action_rows.change(scene.tx, "contacts", found, given.only(*PERSON)), False
 
 
 async def update_contact(scene: Scene, given: models.UpdateContact) -> tuple[Row, bool]:
@@ -146,14 +146,14 @@ async def update_contact(scene: Scene, given: models.UpdateContact) -> tuple[Row
     await _existing(scene, given, company_id="companies")
     taken = await _contact_at(scene, given.new_email) if given.new_email else None
     if given.id:
-        row = await actions.read(scene.tx, "contacts", given.id, "id", lock=True)
+        row = await action_rows.read(scene.tx, "contacts", given.id, "id", lock=True)
     else:
         row = await _known_at(scene, given.email or "", "email")
     if taken and taken["id"] != row["id"]:
         text = "new_email: another contact has this address."
         raise Rejected("zapier", text, code="email_taken", field="new_email")
     changes = given.only(*PERSON) | ({"email": given.new_email} if given.new_email else {})
-    return await actions.change(scene.tx, "contacts", row, changes), False
+    return await action_rows.change(scene.tx, "contacts", row, changes), False
 
 
 async def create_lead(scene: Scene, given: models.CreateLead) -> tuple[Row, bool]:
@@ -162,15 +162,15 @@ async def create_lead(scene: Scene, given: models.CreateLead) -> tuple[Row, bool
     names = ("email", "phone", "source", "status", "contact_id")
     values = {"name": given.whole_name} | given.only(*names)
     usual = {"source": given.source, "status": given.status}
-    return await actions.insert(scene.tx, "leads", values, usual), True
+    return await action_rows.insert(scene.tx, "leads", values, usual), True
 
 
 async def update_lead(scene: Scene, given: models.UpdateLead) -> tuple[Row, bool]:
     """A lead with what changes."""
     await _existing(scene, given, contact_id="contacts")
-    row = await actions.read(scene.tx, "leads", given.id, "id", lock=True)
+    row = await action_rows.read(scene.tx, "leads", given.id, "id", lock=True)
     changes = given.only("name", "email", "phone", "source", "status", "contact_id")
-    return await actions.change(scene.tx, "leads", row, changes), False
+    return await action_rows.change(scene.tx, "leads", row, changes), False
 
 
 async def create_task(scene: Scene, given: models.CreateTask) -> tuple[Row, bool]:
@@ -183,7 +183,7 @@ async def create_task(scene: Scene, given: models.CreateTask) -> tuple[Row, bool
     usual: Row = {"status": given.status}
     if given.status in DONE:
         usual["completed_at"] = await actions.now(scene.tx)
-    return await actions.insert(scene.tx, "tasks", values, usual), True
+    return await action_rows.insert(scene.tx, "tasks", values, usual), True
 
 
 async def create_registration(scene: Scene, given: models.CreateRegistration) -> tuple[Row, bool]:
@@ -193,33 +193,33 @@ async def create_registration(scene: Scene, given: models.CreateRegistration) ->
     contact_id = given.contact_id or await _registrant(scene, given)
     pair = {"event_id": given.event_id, "contact_id": contact_id}
     await actions.locked(scene.tx, scene.org_id, "registration", *pair.values())
-    if found := await actions.registration_of(scene.tx, **pair):
+    if found := await action_rows.registration_of(scene.tx, **pair):
         return found, False
     usual = {"status": given.status, "payment_status": given.payment_status}
     values = pair | given.only(*usual) | price
     if "amount_cents" not in values:
         usual |= {"amount_cents": 0, "currency": scene.ground.currency}
-    return await actions.insert(scene.tx, "registrations", values, usual), True
+    return await action_rows.insert(scene.tx, "registrations", values, usual), True
 
 
 async def create_note(scene: Scene, given: models.CreateNote) -> tuple[Row, bool]:
     """A note on a record."""
-    await actions.read(scene.tx, given.record_type, given.record_id, "record_id")
+    await action_rows.read(scene.tx, given.record_type, given.record_id, "record_id")
     values = given.only("record_type", "record_id", "body")
-    return await actions.insert(scene.tx, "notes", values), True
+    return await action_rows.insert(scene.tx, "notes", values), True
 
 
 async def add_tag(scene: Scene, given: models.AddTag) -> tuple[Row, bool]:
     """Tags on a record: those that it has not are added."""
     record = given.only("record_type", "record_id")
-    await actions.writable(scene.tx, "tags", "taggings")
-    await actions.read(scene.tx, given.record_type, given.record_id, "record_id")
+    await action_rows.writable(scene.tx, "tags", "taggings")
+    await action_rows.read(scene.tx, given.record_type, given.record_id, "record_id")
     made: dict[str, tuple[UUID, bool]] = {}
     for name in sorted(given.names):  # in one order, else two wait for each other
-        tag = await actions.tag_id(scene.tx, scene.org_id, name)
-        made[name] = await actions.tagging(scene.tx, scene.org_id, tag, **record)
+        tag = await action_rows.tag_id(scene.tx, scene.org_id, name)
+        made[name] = await action_rows.tagging(scene.tx, scene.org_id, tag, **record)
     first = given.names[0]
-    names = await actions.tags_of(scene.tx, given.record_type, given.record_id)
+    names = await action_rows.tags_of(scene.tx, given.record_type, given.record_id)
     row = {"id": made[first][0], "tag": first, **record, "tags": names}
     return row, any(created for _, created in made.values())
 
@@ -248,19 +248,19 @@ def unknown(name: str) -> Rejected:
 async def _existing(scene: Scene, given: Given, **references: str) -> None:
     """Records that are pointed to are the organization's own."""
     for field, id in given.only(*references).items():
-        await actions.read(scene.tx, references[field], id, field)
+        await action_rows.read(scene.tx, references[field], id, field)
 
 
 async def _contact_at(scene: Scene, email: str) -> Row | None:
     """The contact with an address; until the transaction ends nobody else of ours makes it one."""
     await actions.locked(scene.tx, scene.org_id, "contact", email.lower())
-    return await actions.contact_by_email(scene.tx, email)
+    return await action_rows.contact_by_email(scene.tx, email)
 
 
 async def _known_at(scene: Scene, email: str, field: str) -> Row:
-    found = await actions.contact_by_email(scene.tx, email)
+    found = await action_rows.contact_by_email(scene.tx, email)
     if found is None:
-        raise actions.not_found("contacts", field)
+        raise action_rows.not_found("contacts", field)
     return found
 
 
@@ -268,7 +268,7 @@ async def _registrant(scene: Scene, given: models.CreateRegistration) -> UUID:
     found = await _contact_at(scene, given.email or "")
     if found is None:
         values = given.only("email", "first_name", "last_name", "phone")
-        found = await actions.insert(scene.tx, "contacts", values)
+        found = await action_rows.insert(scene.tx, "contacts", values)
     return found["id"]
 
 

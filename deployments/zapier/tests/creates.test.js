@@ -111,9 +111,7 @@ for (const [name, authData] of CONNECTIONS) {
 test('a note can be about each kind of record that is offered', { skip }, async () => {
   const [{ choices }] = app.creates.note_create.operation.inputFields;
   for (const record_type of Object.keys(choices)) {
-    const error = await failing(
-      create(plain, 'note_create', { record_type, record_id: randomUUID(), body: 'a' }),
-    );
+    const error = await failing(create(plain, 'note_create', { record_type, record_id: randomUUID(), body: 'a' }));
     assert.match(error.message, /record_id/, record_type);
   }
 });

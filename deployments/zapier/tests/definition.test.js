@@ -67,11 +67,7 @@ test('examples are of the type that is described', () => {
 
 test('people are told what each part does', () => {
   for (const { key, display, operation } of parts) {
-    assert.match(
-      display.description,
-      key in app.triggers ? /^Triggers when .+\.$/ : /^[A-Z][a-z]+s .+\.$/,
-      key,
-    );
+    assert.match(display.description, key in app.triggers ? /^Triggers when .+\.$/ : /^[A-Z][a-z]+s .+\.$/, key);
     assert.match(display.label, /^([A-Z][a-z]+ ?)+$/, key);
     for (const field of operation.inputFields) {
       assert.ok(field.label, `${key}: ${field.key}`);
@@ -81,9 +77,7 @@ test('people are told what each part does', () => {
 });
 
 test('secrets are marked as such', () => {
-  const kept = app.authentication.fields
-    .filter((field) => field.type === 'password')
-    .map((field) => field.key);
+  const kept = app.authentication.fields.filter((field) => field.type === 'password').map((field) => field.key);
   assert.deepEqual(kept, ['api_key', 'signing_secret']);
 });
 

@@ -136,11 +136,7 @@ test('an outage is waited for', async () => {
 });
 
 test('too many requests are waited for', async () => {
-  const error = await refused(
-    429,
-    { error: { code: 'rate_limited', message: 'Slow down.' } },
-    { 'retry-after': '3' },
-  );
+  const error = await refused(429, { error: { code: 'rate_limited', message: 'Slow down.' } }, { 'retry-after': '3' });
   assert.deepEqual([error.name, error.delay], ['ThrottledError', 3]);
 });
 

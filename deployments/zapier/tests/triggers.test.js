@@ -13,14 +13,12 @@ const LIVE = env.ATLVS_LIVE_PAYLOADS ? JSON.parse(readFileSync(env.ATLVS_LIVE_PA
 const FREE = ['data.previous'];
 
 const eventOf = ({ key }) => key.replace('_', '.');
-const newTarget = () =>
-  `${env.ATLVS_HOOK_BASE ?? 'https://hooks.zapier.com'}/hooks/standard/1/${randomUUID()}/`;
+const newTarget = () => `${env.ATLVS_HOOK_BASE ?? 'https://hooks.zapier.com'}/hooks/standard/1/${randomUUID()}/`;
 const subscribe = ({ operation }, authData, targetUrl = newTarget(), inputData = {}) =>
   run(operation.performSubscribe, { authData, targetUrl, inputData });
 const unsubscribe = ({ operation }, authData, subscribeData) =>
   run(operation.performUnsubscribe, { authData, subscribeData });
-const receive = ({ operation }, cleanedRequest) =>
-  run(operation.perform, { authData: plain, cleanedRequest });
+const receive = ({ operation }, cleanedRequest) => run(operation.perform, { authData: plain, cleanedRequest });
 
 for (const [name, authData] of CONNECTIONS) {
   for (const trigger of Object.values(app.triggers)) {
@@ -31,7 +29,7 @@ for (const [name, authData] of CONNECTIONS) {
       assert.ok(listed.length >= 1 && listed.length <= 3);
       for (const one of listed) {
         assert.equal(one.type, eventOf(trigger));
-        sameKeys(assert, one, trigger.operation.sample, FREE);
+        sameKeys(one, trigger.operation.sample, FREE);
       }
       assert.deepEqual(await receive(trigger, listed[0]), [listed[0]]);
       assert.deepEqual(await receive(trigger, listed), listed);
@@ -46,7 +44,7 @@ for (const trigger of Object.values(app.triggers)) {
   test(`${trigger.key} has the keys of what is posted`, unseen, async () => {
     for (const post of posts) {
       const [handedOn] = await receive(trigger, post);
-      sameKeys(assert, handedOn, trigger.operation.sample, FREE);
+      sameKeys(handedOn, trigger.operation.sample, FREE);
     }
   });
 }
@@ -75,15 +73,11 @@ test("a Zap may hear of this connection's own changes", { skip }, async () => {
   }
 });
 
-test(
-  'an address that ATLVS does not post to is refused, and not repeated in the error',
-  { skip },
-  async () => {
-    for (const target of ['http://hooks.zapier.com/secret-path', 'https://10.0.0.1/secret-path', 'nowhere']) {
-      const error = await failing(subscribe(app.triggers.deal_won, plain, target));
-      assert.equal(error.status, 422);
-      assert.match(error.message, /target/);
-      assert.doesNotMatch(error.message, /secret-path|zapier\.com|10\.0/);
-    }
-  },
-);
+test('an address that ATLVS does not post to is refused, and not repeated in the error', { skip }, async () => {
+  for (const target of ['http://hooks.zapier.com/secret-path', 'https://10.0.0.1/secret-path', 'nowhere']) {
+    const error = await failing(subscribe(app.triggers.deal_won, plain, target));
+    assert.equal(error.status, 422);
+    assert.match(error.message, /target/);
+    assert.doesNotMatch(error.message, /secret-path|zapier\.com|10\.0/);
+  }
+});
