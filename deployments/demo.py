@@ -66,6 +66,7 @@ async def _demo(stay: bool, keep: bool) -> None:
         STRIPE_PUBLISHABLE_KEY="pk_test_demo",
         STRIPE_API_BASE=f"{sandbox}/stripe",
         STRIPE_WEBHOOK_SECRET="",
+        ATLVS_HOOKS_LOOPBACK="1",  # the sandbox's Zapier is on this machine
     )
     step("Starting PostgreSQL, the Prefect server, the web and the drainer")
     product = _product(port, stay)

@@ -19,6 +19,7 @@ from deployments.commands.output import console, step, table
 from deployments.sandbox_control import SandboxControl
 from deployments.supervise import Product
 from deployments.telling import Telling
+from deployments.zapping import Zapping
 from flows.stripe import full_sync, incremental_sync
 from tasks.connections import keep_fields
 
@@ -67,6 +68,8 @@ class Story:
         await self._webhooks()
         step("A reminder to the guests of an event: tried first, then asked for twice, sent once")
         await telling.tell()
+        step("Two Zaps: one makes contacts of a web form, which is sent twice; one listens to contacts")
+        await Zapping(self.control, self.org_id, self.product.web_url or "").tell()
         step("Reading everything once more: what is known stays untouched")
         report("Full sync", await full_sync())
         await self._compare()

@@ -31,5 +31,5 @@ module.exports = {
   type: 'custom',
   fields,
   test: (z, bundle) => ask(z, bundle, 'GET', '/api/zapier/me'),
-  connectionLabel: (z, bundle) => `${bundle.inputData.organization} (${bundle.inputData.key})`,
+  connectionLabel: (z, { inputData: { organization, key } }) => [organization, key].filter(Boolean).join(': '),
 };

@@ -93,7 +93,6 @@ create index integration_deliveries_leased on integration_deliveries (lease) whe
 create index integration_deliveries_unknown on integration_deliveries (due_at) where state = 'unknown';
 create index integration_deliveries_open on integration_deliveries (notification_id)
     where state in ('queued', 'sending', 'unknown');
-create index integration_deliveries_states on integration_deliveries (notification_id, state);
 create index on integration_deliveries (provider_id) where provider_id is not null;
 create index on integration_deliveries (call_id) where state = 'unknown';
 create index on integration_deliveries (org_id, digest) where state = 'queued' and digest is not null;

@@ -1,5 +1,8 @@
 // The running ATLVS that the tests talk to. Without one, the tests that need it are skipped.
 
+// Otherwise the platform's code prints its use of memory.
+process.env.NODE_ENV ??= 'test';
+
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
 const { setTimeout: sleep } = require('node:timers/promises');
