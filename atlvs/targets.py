@@ -3,9 +3,11 @@
 A name is checked again for each connection (`blocks/targets.py`): what it resolves to can change.
 """
 
+import html
 import ipaddress
 import re
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import Sequence
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from atlvs.errors import Rejected
 
@@ -13,6 +15,7 @@ LONGEST = 2_000
 PRINTABLE = re.compile(r"[\x21-\x7e]+")
 LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # 2130706433 and 0x7f.1 are addresses to some
+TELLING = re.compile(r"(?=.*[0-9]).{6,}")  # a part of a path that may be what is secret in it
 PRIVATE = ("localhost", "local", "internal", "home.arpa", "lan", "intranet", "corp", "onion")
 # Networks that are not somebody else's server, beyond what every Python's `is_global` knows:
 # https://www.iana.org/assignments/iana-ipv4-special-registry
@@ -55,7 +58,7 @@ def checked_target(url: str, *, loopback: bool = False) -> str:
     if not local:
         _check_host(host)
     port = f":{parts.port}" if parts.port else ""
-    return f"{host}{port}/…"
+    return f"[{host}]{port}/…" if ":" in host else f"{host}{port}/…"
 
 
 def is_loopback(host: str) -> bool:
@@ -81,6 +84,23 @@ def is_public(address: str) -> bool:
     return found.is_global and not (closed or found.is_multicast or found.is_reserved)
 
 
+def without_address(text: str | None, url: str) -> str | None:
+    """An answer from which nobody learns the address, nor the secret part of it."""
+    if not text:
+        return text
+    parts = urlsplit(url)
+    whole = [url, f"{parts.path}?{parts.query}" if parts.query else "", parts.path.rstrip("/")]
+    inner = [*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))]
+    found = {one for one in whole if len(one) > 3} | set(filter(TELLING.fullmatch, inner))
+    found |= {unquote(one) for one in found}
+    found |= {html.escape(one) for one in found}
+    pieces = sorted(found, key=len, reverse=True)
+    if not pieces:
+        return text
+    hidden = re.sub("|".join(map(re.escape, pieces)), "…", text, flags=re.IGNORECASE)
+    return _without_beginning(hidden, pieces)
+
+
 def _embedded(address: Address) -> Address | None:
     """The IPv4 address that an IPv6 address leads to."""
     if isinstance(address, ipaddress.IPv4Address):
@@ -96,9 +116,11 @@ def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  # raises when it is none
+        if "[" in parts.netloc:  # else "v1.x" of [v1.x], an address of the future, were a name
+            ipaddress.IPv6Address(parts.hostname or "")
     except ValueError:
         raise _refused("is no address.") from None
-    if not parts.hostname or parts.port == 0:
+    if not parts.hostname or parts.port == 0 or "%" in parts.netloc:  # a zone is of this machine
         raise _refused("has no host.")
     return parts
 
@@ -126,3 +148,12 @@ def _check_name(host: str) -> None:
 
 def _refused(why: str) -> Rejected:
     return Rejected("hooks", f"the target {why}", code="target_refused", field="target_url")
+
+
+def _without_beginning(text: str, pieces: Sequence[str]) -> str:
+    """What is kept of an answer may end in the middle of the address."""
+    for piece in pieces:
+        for length in range(len(piece) - 1, 3, -1):
+            if text.casefold().endswith(piece[:length].casefold()):
+                return f"{text[:-length]}…"
+    return text

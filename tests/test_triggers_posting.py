@@ -348,3 +348,23 @@ async def test_organizations_hear_of_their_own_only(rows: Rows, org: UUID, zaps:
 async def routed() -> None:
     async with resources():
         await route_events()
+
+
+async def test_what_json_cannot_hold_holds_nothing_up(rows: Rows, org: UUID, zaps: ZapierAccount):
+    target = zaps.target()
+    await subscribe(org, None, "contact.updated", target)
+    rows("alter table contacts add column score numeric")
+    people = contacts(rows, org, 2)
+    rows("update contacts set score = 1e400 where id = %s", people[0])
+    rows(
+        "update contacts set score = 12345678901234567890123, last_name = '\u202e<b>😀' where id = %s",
+        people[1],
+    )
+    rows("update contacts set last_name = %s, score = 1", "\u202e<b>😀")
+    assert (await drained()).posts == {"delivered": 4}
+    told = {post["body"]["data"]["score"] for post in zaps.received(target)}
+    assert told == {None, 12345678901234567890123.0, 1}
+    assert {post["body"]["data"]["last_name"] for post in zaps.received(target)} == {
+        None,
+        "\u202e<b>😀",
+    }

@@ -45,7 +45,7 @@ class ZapierApp:
             told["X-Atlvs-Timestamp"] = str(at)
             told["X-Atlvs-Signature"] = signature(self.secret, at, method, path, body)
         told |= {name.replace("_", "-"): value for name, value in headers.items()}
-        sent = {name: value.encode() for name, value in told.items()}
+        sent = {name.encode(): value.encode() for name, value in told.items()}
         with httpx.Client(timeout=30) as client:
             return client.request(method, self.url + path, content=body or None, headers=sent)
 

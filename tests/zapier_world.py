@@ -4,9 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
+from atlvs.errors import Rejected
 from tasks.zapier.actions import Performed, perform
 
 API_KEY = uuid4()
+ADA = {"email": "Ada@Example.com", "first_name": "Ada", "phone": "030 901820"}
+HOSTILE = "'; drop table contacts; -- \u202e<script>alert(1)</script> {{7*7}} %s %(x)s 💥"
 
 
 @dataclass
@@ -48,6 +53,14 @@ async def made(
     performed = await world.act(action, data, **more)
     assert performed.created
     return performed.result
+
+
+async def refused_by(work: Any, code: str, field: str | None = None) -> Rejected:
+    """The refusal of an action."""
+    with pytest.raises(Rejected) as caught:
+        await work
+    assert (caught.value.code, caught.value.field) == (code, field), caught.value.message
+    return caught.value
 
 
 def make_world(rows: Any, org: UUID) -> ZapierWorld:

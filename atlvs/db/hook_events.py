@@ -1,6 +1,8 @@
 """What posts tell besides the record itself, and what samples are made from."""
 
+import json
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +23,27 @@ BESIDE = {
 }
 
 
+def opened(row: Json) -> Json:
+    """A row of the outbox with `record` and `changed` read."""
+    changed = record_in(row["changed"]) if row["changed"] else None
+    return row | {"record": record_in(row["record"]), "changed": changed}
+
+
+def record_in(text: str) -> Json:
+    """A record out of the outbox. A number beyond what programs hold, as 1e400, is null."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text, parse_int=_number, parse_float=_number)
+
+
+def _number(text: str) -> float | None:
+    found = float(text)
+    if not isfinite(found):
+        return None
+    return int(text) if text.lstrip("-").isdigit() and abs(found) < 2**62 else found
+
+
 async def beside(tx: Transaction, records: Sequence[Json]) -> list[Json]:
     """For each record the rows it points to: `contact`, `event`; null where there is none."""
     known = await platform.writable(tx)
@@ -34,7 +57,7 @@ async def beside(tx: Transaction, records: Sequence[Json]) -> list[Json]:
                 " where id = any(%s::uuid[])) as t".encode(),
                 [sorted(ids)],
             )
-            rows = {row["key"]: orjson.loads(row["row"]) for row in await cursor.fetchall()}
+            rows = {row["key"]: record_in(row["row"]) for row in await cursor.fetchall()}
         for record, into in zip(records, found, strict=True):
             if column in record:
                 into[name] = rows.get(str(record[column]))
@@ -44,12 +67,11 @@ async def beside(tx: Transaction, records: Sequence[Json]) -> list[Json]:
 async def newest(tx: Transaction, event: str, number: int) -> list[Json]:
     """The newest events of a type, as the outbox has them: id, type, occurred_at, record, changed."""
     cursor = await tx.execute(
-        "select id, type, occurred_at, data::text as record, changed from integration_outbox"
+        "select id, type, occurred_at, data::text as record, changed::text as changed from integration_outbox"
         " where org_id = atlvs_org() and type = %s order by seq desc limit %s",
         [event, number],
     )
-    rows = await cursor.fetchall()
-    return [row | {"record": orjson.loads(row["record"])} for row in rows]
+    return [opened(row) for row in await cursor.fetchall()]
 
 
 async def newest_records(tx: Transaction, table: str, number: int) -> list[Json]:
@@ -60,7 +82,7 @@ async def newest_records(tx: Transaction, table: str, number: int) -> list[Json]
         f"select to_jsonb(t)::text as record from {table} as t order by created_at desc limit %s".encode(),
         [number],
     )
-    return [orjson.loads(row["record"]) for row in await cursor.fetchall()]
+    return [record_in(row["record"]) for row in await cursor.fetchall()]
 
 
 async def event_ids(tx: Transaction, ids: Sequence[UUID]) -> list[UUID]:

@@ -11,10 +11,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from atlvs.db.arrays import plain, texts, times
 from atlvs.db.engine import Transaction, database
+from atlvs.db.hook_events import opened
 from atlvs.db.hooks import KEEPS, wake
 from atlvs.db.leases import dead
 
@@ -25,6 +24,8 @@ OWN = """
     (not h.own_writes and o.source like 'zapier:%%' and split_part(o.source, ':', 2) = h.api_key_id::text
         and (h.zap_id is null or split_part(o.source, ':', 3) in ('', h.zap_id)))
 """
+# What nobody posts to any more does not wait.
+WAITS = "case when h.state in ('active', 'paused') then 'waiting' else 'dead' end"
 CLAIM = """
     with held as materialized (
         select record_id, max(due_at) filter (where state = 'waiting') as until
@@ -48,10 +49,10 @@ CLAIM = """
     from chosen, integration_hooks as h, integration_outbox as o
     where d.id = chosen.id and h.id = d.hook_id and h.lease = %(lease)s and h.state = 'active' and o.id = d.event_id
     returning d.id, d.attempts, d.tries, d.sending_at, o.id as event_id, o.seq, o.org_id, o.type, o.occurred_at,
-        o.data::text as record, o.changed
+        o.data::text as record, o.changed::text as changed
 """
 # A late answer of an attempt that was taken over counts only where it says "delivered".
-FINISH = """
+FINISH = f"""
     with told as (
         select * from unnest(%(ids)s::uuid[], %(attempts)s::int[], %(outcomes)s::text[], %(statuses)s::int[], %(errors)s::text[],
             %(responses)s::text[], %(waits)s::float8[], %(starts)s::timestamptz[], %(tooks)s::real[])
@@ -62,14 +63,14 @@ FINISH = """
         select atlvs_org(), id, attempt, outcome, status, error, response, started_at, took from told
     )
     update integration_hook_deliveries as d set
-        state = case when told.outcome = 'delivered' then 'delivered' when told.wait is null then 'dead' else 'waiting' end,
+        state = case when told.outcome = 'delivered' then 'delivered' when told.wait is null then 'dead' else {WAITS} end,
         due_at = case when told.outcome <> 'delivered' and told.wait is not null
             then now() + told.wait * interval '1 second' else d.due_at end,
         tries = case when told.outcome in ('limited', 'unknown') then greatest(d.tries - 1, 0) else d.tries end,
         status = told.status, reason = told.error,
         done_at = case when told.outcome = 'delivered' or told.wait is null then clock_timestamp() end
-    from told
-    where d.id = told.id and (d.state = 'sending' and d.attempts = told.attempt
+    from told, integration_hooks as h
+    where d.id = told.id and h.id = d.hook_id and (d.state = 'sending' and d.attempts = told.attempt
         or told.outcome = 'delivered' and d.state in ('waiting', 'sending', 'dead'))
 """
 
@@ -154,11 +155,12 @@ async def recover(org_id: UUID) -> int:
         cursor = await tx.execute(
             f"""
             with dead as materialized ({dead("integration_hooks")}), freed as (
-                update integration_hooks as h set lease = null from dead where h.lease = dead.lease returning h.id
+                update integration_hooks as h set lease = null from dead where h.lease = dead.lease
+                returning h.id, h.state
             ), back as (
-                update integration_hook_deliveries as d set state = 'waiting', due_at = now(), reason = %(reason)s,
+                update integration_hook_deliveries as d set state = {WAITS}, due_at = now(), reason = %(reason)s,
                     tries = greatest(d.tries - 1, 0)
-                from freed where d.hook_id = freed.id and d.state = 'sending'
+                from freed as h where d.hook_id = h.id and d.state = 'sending'
                 returning d.org_id, d.id, d.attempts, d.sending_at
             ), logged as (
                 insert into integration_hook_attempts (org_id, delivery_id, attempt, outcome, error, started_at)
@@ -186,9 +188,9 @@ async def take(tx: Transaction, hook_id: UUID, lease: UUID) -> dict[str, Any] | 
 async def give_back(tx: Transaction, hook_id: UUID, lease: UUID) -> None:
     """Let another process have it. What was claimed and never came to an end is posted again."""
     await tx.execute(
-        "update integration_hook_deliveries as d set state = 'waiting', due_at = now(), reason = %s,"
+        f"update integration_hook_deliveries as d set state = {WAITS}, due_at = now(), reason = %s,"
         " tries = greatest(d.tries - 1, 0) from integration_hooks as h"
-        " where h.id = %s and h.lease = %s and d.hook_id = h.id and d.state = 'sending'",
+        " where h.id = %s and h.lease = %s and d.hook_id = h.id and d.state = 'sending'".encode(),
         [ENDED_EARLY, hook_id, lease],
     )
     await tx.execute(
@@ -200,8 +202,7 @@ async def claim(tx: Transaction, hook_id: UUID, lease: UUID, most: int) -> list[
     """The next events to post, no two of one record, in the outbox's order."""
     given = {"hook": hook_id, "lease": lease, "most": most}
     rows = await (await tx.execute(CLAIM.encode(), given)).fetchall()
-    claimed = [Claimed(**row | {"record": orjson.loads(row["record"])}) for row in rows]
-    return sorted(claimed, key=lambda one: one.seq)
+    return sorted((Claimed(**opened(row)) for row in rows), key=lambda one: one.seq)
 
 
 async def slots(tx: Transaction, target_hash: bytes, number: int, per_second: float) -> float:

@@ -9,9 +9,18 @@ const signatureOf = (secret, timestamp, method, url, body = '') => {
   return `v1,${mac.digest('base64')}`;
 };
 
+/** The address with all of its query: what is left in `params` would be added only after the signature. */
+const whole = ({ url, params }) => {
+  const address = new URL(url);
+  for (const [key, value] of Object.entries(params ?? {})) address.searchParams.append(key, value);
+  return address.href;
+};
+
 /** The key, and the signature for keys that ask for one. The body is the text that is sent by now. */
 const authorize = (req, z, bundle) => {
   const { api_key: key, signing_secret: secret } = bundle.authData;
+  req.url = whole(req);
+  req.params = {};
   req.headers.authorization = `Bearer ${String(key ?? '').trim()}`;
   if (secret?.trim()) {
     const timestamp = Math.floor(Date.now() / 1000);

@@ -7,6 +7,7 @@ event (a 4xx) is that event's trouble, what it does to the connection is everybo
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,9 +30,11 @@ from tasks.triggers.trouble import tell_owner
 
 log = logging.getLogger(__name__)
 IN_FLIGHT = 32
-TOGETHER = 0.005  # seconds in which more answers of the same moment join one writing
+WORTH_IT = 8  # free places for which the queue is asked again
+TOGETHER = 0.02  # seconds in which more answers of the same moment join one writing
 STUBBORN = 60  # tries to write what became of posts, a second apart
 OUTAGE = 3  # failures in a row after which a success means that an outage is over
+GONE = "its target said 410 Gone"
 SHOWN = 300  # characters of an answer in the log
 # What of the target itself, not of one event, is wrong.
 TARGETS_OWN = frozenset(["limited", "failed", "no_answer", "no_connection"])
@@ -107,7 +110,8 @@ class _Posting:
     async def _claim(self, tx: Transaction) -> tuple[list[tuple[Claimed, bytes]], float]:
         """Events with their bodies, and the seconds until the first may go."""
         free = (1 if self.failures else IN_FLIGHT) - len(self.under_way)
-        if self.stopped or monotonic() >= self.until or free < 1:
+        enough = 1 if self.failures else WORTH_IT
+        if self.stopped or monotonic() >= self.until or free < enough:
             return [], 0.0
         pace = settings().hooks_per_second
         claimed = await hook_queue.claim(tx, self.id, self.lease, min(free, max(1, int(pace))))
@@ -120,25 +124,7 @@ class _Posting:
 
     async def _post(self, one: Claimed, body: bytes, at: float) -> Posted:
         await asyncio.sleep(at - monotonic())
-        timestamp = int(time())
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": str(one.event_id),
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": signature(str(one.event_id), timestamp, body, self.keys),
-        }
-        started, began = datetime.now(UTC), monotonic()
-        checkpoint("hooks.posting")
-        try:
-            answer = await targets.send("POST", self.url, body, headers)
-        except Exception as error:  # noqa: BLE001  # the edge of a post: each failure is recorded
-            if not isinstance(error, IntegrationError):
-                log.warning("A hook could not be posted: %s", type(error).__name__, exc_info=True)
-            posted = failed(one, error)
-        else:
-            posted = answered(one, answer)
-        checkpoint("hooks.answered")
-        return replace(posted, started_at=started, took_ms=(monotonic() - began) * 1000)
+        return await post(one, str(one.event_id), body, self.url, self.keys)
 
     def _health(self) -> dict[str, Any]:
         """What the answers that came back say of the target."""
@@ -190,11 +176,34 @@ class _Posting:
         if recovered:
             await hook_queue.hurry(tx, self.id)
         if gone:
-            await hooks.close(tx, self.id, "gone", "its target said 410 Gone")
+            await hooks.close(tx, self.id, "gone", GONE)
         elif self.failing_since and datetime.now(UTC) - self.failing_since > GIVEN_UP:
             self.stopped = True
             if await hooks.close(tx, self.id, "disabled", f"only failures for days; {reason}"):
                 await tell_owner(tx, self.org_id, self.id, str(reason))
+
+
+async def post(one: Claimed, id: str, body: bytes, url: str, keys: Sequence[str]) -> Posted:
+    """One attempt: signed under this id, sent, and what its answer means."""
+    timestamp = int(time())
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature(id, timestamp, body, keys),
+    }
+    started, began = datetime.now(UTC), monotonic()
+    checkpoint("hooks.posting")
+    try:
+        answer = await targets.send("POST", url, body, headers)
+    except Exception as error:  # noqa: BLE001  # the edge of a post: each failure is recorded
+        if not isinstance(error, IntegrationError):
+            log.warning("A hook could not be posted: %s", type(error).__name__, exc_info=True)
+        posted = failed(one, error)
+    else:
+        posted = answered(one, answer)
+    checkpoint("hooks.answered")
+    return replace(posted, started_at=started, took_ms=(monotonic() - began) * 1000)
 
 
 def body_of(one: Claimed, beside: dict[str, Any]) -> bytes:

@@ -1,6 +1,6 @@
 """`make bench`: ratios against the bare road. Exit 1 when a bound is missed.
 
-python -m tests.benchmarks [--quick] [--only reading|receiving|arriving|sending …]
+python -m tests.benchmarks [--quick] [--only reading|receiving|arriving|sending|triggering …]
 """
 
 import argparse
@@ -15,9 +15,10 @@ from tests.benchmarks.ground import Ground, ground
 from tests.benchmarks.reading import Reading
 from tests.benchmarks.receiving import Receiving
 from tests.benchmarks.sending import Sending
+from tests.benchmarks.triggering import Triggering
 from tests.benchmarks.verdict import Result, show
 
-PARTS = ("reading", "receiving", "arriving", "sending")
+PARTS = ("reading", "receiving", "arriving", "sending", "triggering")
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -48,7 +49,7 @@ async def measure(quick: bool, only: list[str], rounds: int | None) -> list[Resu
     return results
 
 
-Part = Reading | Receiving | Arriving | Sending
+Part = Reading | Receiving | Arriving | Sending | Triggering
 
 
 def _part(part: str, here: Ground, quick: bool, rounds: int) -> Part:
@@ -61,6 +62,12 @@ def _part(part: str, here: Ground, quick: bool, rounds: int) -> Part:
         case "sending":
             messages, large = (1_000, 5_000) if quick else (5_000, 100_000)
             return Sending(here, say, messages=messages, large=large, small=1_000, rounds=rounds)
+        case "triggering":
+            contacts, posts = (20_000, 1_000) if quick else (100_000, 5_000)
+            length = 5 if quick else 20
+            return Triggering(
+                here, say, contacts=contacts, seconds=length, posts=posts, rounds=rounds
+            )
         case _:
             return Arriving(here, say, seconds=8 if quick else 30)
 

@@ -1,6 +1,6 @@
 """What our triggers add to a bulk change, beside plain statements that make the same events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 

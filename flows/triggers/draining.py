@@ -1,4 +1,4 @@
-"""Domain events to Zaps and other hooks: the drain, and what analysts do with subscriptions."""
+"""The drain of domain events to Zaps and other hooks."""
 
 import asyncio
 from contextvars import ContextVar
