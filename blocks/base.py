@@ -40,6 +40,7 @@ class Connector(Block, ABC):
 
     slug: ClassVar[str]
     environment: ClassVar[dict[str, str]] = {}  # field → variable
+    receives: ClassVar[bool] = True  # the provider delivers webhooks, which `verify` knows
     received: ClassVar[tuple[int, bytes, str]] = (200, b'{"received":true}', "application/json")
     _block_schema_capabilities = ["atlvs-connector"]
 

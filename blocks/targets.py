@@ -22,6 +22,7 @@ from atlvs.settings import settings
 from atlvs.targets import checked_target, is_loopback, is_public
 
 READ = 4_096  # of an answer; more is nobody's business
+RESOLVING = 5.0  # seconds that a subscriber waits for somebody's name server
 NOT_PUBLIC = "the target leads to an address that is not on the public internet."
 
 _sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
@@ -64,8 +65,9 @@ async def resolved(host: str) -> None:
     if settings().hooks_loopback and is_loopback(host):
         return
     try:
-        found = await _session().connector._resolver.resolve(host, 443, socket.AF_UNSPEC)  # pyright: ignore
-    except OSError:
+        async with asyncio.timeout(RESOLVING):
+            found = await _session().connector._resolver.resolve(host, 443, socket.AF_UNSPEC)  # pyright: ignore
+    except OSError:  # a TimeoutError too
         return
     if not all(is_public(one["host"]) for one in found):
         raise Rejected("hooks", NOT_PUBLIC, code="target_refused", field="target_url")

@@ -106,7 +106,7 @@ async def drain(seconds: float = 20.0, begun: asyncio.Event | None = None) -> Dr
     `begun` is set once there is something to do.
     """
     drained, until = Drained(), monotonic() + seconds
-    for slug in CONNECTORS:
+    for slug in (slug for slug, kind in CONNECTORS.items() if kind.receives):
         while monotonic() < until:
             claimed = await inbox.claim(slug, LANES)
             if not claimed:

@@ -42,9 +42,7 @@ class Names(BaseResolver):
     def resolver(self) -> AsyncResolver:
         """One that asks nobody else."""
         udp, tcp = (one.server.server_address[1] for one in self._servers)
-        return AsyncResolver(
-            nameservers=["127.0.0.1"], udp_port=udp, tcp_port=tcp, timeout=0.3, tries=1
-        )
+        return AsyncResolver(nameservers=["127.0.0.1"], udp_port=udp, tcp_port=tcp)
 
     def resolve(self, request: DNSRecord, handler: Any) -> DNSRecord:
         reply = request.reply()

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 from aiohttp.resolver import AsyncResolver
-from hostile_target import Target, listening, saying, well
+from hostile_target import Target, listening, well
 from hypothesis import example, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
@@ -176,7 +176,7 @@ async def test_an_allowed_address_among_others_is_the_only_one_connected_to(
     monkeypatch.setenv("ATLVS_HOOKS_LOOPBACK", "1")
     settings.cache_clear()
     name = names.leads("mixed.example.com", ["10.0.0.5", "127.0.0.1", "169.254.169.254"])
-    async with listening(saying(b"no TLS")) as target:
+    async with listening(lambda caller: caller.say(b"no TLS")) as target:
         with pytest.raises(IntegrationError):
             await post(f"https://{name}:{target.port}/x")
         assert [address[:2] for address in tried] == [("127.0.0.1", target.port)]
@@ -215,13 +215,14 @@ async def test_an_unknown_name_may_become_known_later(
     assert tried == []
 
 
-async def test_a_silent_name_server_does_not_hold_up_the_check(names: Names):
+async def test_a_silent_name_server_does_not_hold_up_the_check(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(targets, "RESOLVING", 0.5)
     names.silent.add(names.leads("silent.example.com", ["10.0.0.5"]))
     began = monotonic()
     await targets.resolved("silent.example.com")
-    assert monotonic() - began < 3
-    with pytest.raises(Unavailable):
-        await post("https://silent.example.com/")
+    assert monotonic() - began < 1.5
 
 
 @pytest.mark.parametrize("close", ["10.0.0.5", "127.0.0.1", "[::1]", "[fd00:ec2::254]"])
@@ -371,10 +372,16 @@ def test_nothing_that_is_taken_leads_to_an_address_that_is_closed(url: str):
     host = URL(url).host or ""  # as the client that posts reads it
     assert URL(url).scheme == "https"
     assert not (URL(url).user or URL(url).password)
-    assert host.rstrip(".") == (urlsplit(url).hostname or "").rstrip(".")
+    assert same(host) == same(urlsplit(url).hostname or "")
     assert not host.rstrip(".").endswith(PRIVATE)
     for literal in literals(host):
         assert is_public(literal)
+
+
+def same(host: str) -> str:
+    """Without a choice of spelling."""
+    host = host.rstrip(".")
+    return str(ipaddress.IPv6Address(host)) if ":" in host else host
 
 
 def literals(host: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ An answer may repeat the address that it comes from: it is shown without it.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -129,7 +129,6 @@ async def resend_range(
     states: Sequence[str] = ("dead",),
 ) -> int:
     """Have a subscription's posts in these states go out again now; returns how many."""
-    _check_range(since, until)
     if wrong := sorted(set(states) - set(AGAIN)):
         text = f"posts that are {wrong[0]!r} cannot be sent again; there are {', '.join(AGAIN)}."
         raise Rejected("hooks", text, field="state")
@@ -138,7 +137,7 @@ async def resend_range(
         and (%(since)s::timestamptz is null or o.occurred_at >= %(since)s)
         and (%(until)s::timestamptz is null or o.occurred_at < %(until)s)
     """
-    given = {"hook": hook_id, "since": since, "until": until}
+    given: Row = {"hook": hook_id, **_checked(since, until)}
     async with database().org(org_id) as tx:
         await _postable(tx, hook_id)
         return await _again(tx, where, given, states)
@@ -146,10 +145,10 @@ async def resend_range(
 
 async def foreseen(org_id: UUID, hook_id: UUID, since: datetime, until: datetime) -> list[Row]:
     """What a replay would find: events by what became of them so far (`new`: never queued)."""
-    _check_range(since, until)
+    given: Row = {"hook": hook_id, **_checked(since, until)}
     async with database().org(org_id) as tx:
-        row = await _postable(tx, hook_id)
-        return await _foreseen(tx, _given(row, since, until))
+        given["event"] = (await _postable(tx, hook_id))["event"]
+        return await _foreseen(tx, given)
 
 
 async def replay(
@@ -157,10 +156,9 @@ async def replay(
 ) -> Replayed:
     """Post what happened in a range of time, under the same ids: what the subscription was never told,
     and once more what was posted, failed or was skipped."""
-    _check_range(since, until)
+    given: Row = {"hook": hook_id, **_checked(since, until)}
     async with database().org(org_id) as tx:
-        row = await _postable(tx, hook_id)
-        given = _given(row, since, until)
+        given["event"] = (await _postable(tx, hook_id))["event"]
         number = sum(one["number"] for one in await _foreseen(tx, given) if one["posted"])
         if number > MANY and not even_many:
             text = (
@@ -245,13 +243,16 @@ async def _foreseen(tx: Transaction, given: Row) -> list[Row]:
     return await cursor.fetchall()
 
 
-def _given(row: Row, since: datetime, until: datetime) -> Row:
-    return {"hook": row["id"], "event": row["event"], "since": since, "until": until}
-
-
-def _check_range(since: datetime | None, until: datetime | None) -> None:
-    if since and until and since >= until:
+def _checked(since: datetime | None, until: datetime | None) -> dict[str, datetime | None]:
+    """The range, in UTC if nothing else is said; Rejected when it is none."""
+    given = {"since": since, "until": until}
+    aware = {
+        name: at.replace(tzinfo=UTC) if at and at.tzinfo is None else at
+        for name, at in given.items()
+    }
+    if aware["since"] and aware["until"] and aware["since"] >= aware["until"]:
         raise Rejected("hooks", "the range ends before it begins.", field="until")
+    return aware
 
 
 def _closed(row: Row) -> Rejected:

@@ -17,6 +17,7 @@ from atlvs.settings import set_variables, variable
 from deployments.commands import (
     api_keys,
     deliveries,
+    hooks,
     looking,
     notify,
     rules,
@@ -42,6 +43,7 @@ for part in (running, setup, working, notify, looking):
     app.add_typer(part.app)
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(hooks.app, name="hooks")
 app.add_typer(rules.app, name="rules")
 app.add_typer(rules.consents, name="consents")
 app.add_typer(api_keys.app, name="api-keys")

@@ -56,7 +56,7 @@ class Receiver:
     def addressed(self, path: str) -> tuple[str, str] | None:
         """Provider and connection in a path; None when it is not one of ours."""
         found = ADDRESS.fullmatch(path)
-        if found is None or found[1] not in CONNECTORS:
+        if found is None or found[1] not in CONNECTORS or not CONNECTORS[found[1]].receives:
             return None
         return found[1], found[2] or DEFAULT
 

@@ -38,9 +38,7 @@ async def replay(
         if dry_run:
             report.notes.append("A dry run: nothing was posted.")
         else:
-            done = await hook_log.replay(
-                org_id, subscription, since, until, even_many=even_many
-            )
+            done = await hook_log.replay(org_id, subscription, since, until, even_many=even_many)
             report.facts |= {"posted for the first time": done.new, "posted again": done.again}
             report.notes.append("They are posted in the background, at the target's pace.")
         return report.summary
@@ -59,9 +57,7 @@ async def resend_failed(
     """
     async with told("Sent again", "triggers-resend") as report:
         org_id = await hook_standing.organization_of(subscription)
-        report.facts["sent again"] = await hook_log.resend_range(
-            org_id, subscription, since, until
-        )
+        report.facts["sent again"] = await hook_log.resend_range(org_id, subscription, since, until)
         await describe(report, org_id, subscription)
         return report.summary
 

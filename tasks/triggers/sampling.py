@@ -16,6 +16,8 @@ from atlvs.targets import without_address
 from tasks.triggers.posting import GONE, post
 from tasks.triggers.samples import samples
 
+REPEATED = "It repeats what it was sent, which is not shown."
+
 
 @dataclass(frozen=True)
 class Sampled:
@@ -50,7 +52,7 @@ async def send_sample(org_id: UUID, hook_id: UUID) -> Sampled:
     if posted.outcome == "gone":
         async with database().org(org_id) as tx:
             await hooks.close(tx, hook_id, "gone", GONE)
-    return _sampled(row, payload["id"], posted, url)
+    return _sampled(row, payload, posted, url)
 
 
 def _attempt(row: dict[str, Any], payload: dict[str, Any]) -> Claimed:
@@ -71,14 +73,22 @@ def _attempt(row: dict[str, Any], payload: dict[str, Any]) -> Claimed:
     )
 
 
-def _sampled(row: dict[str, Any], id: str, posted: Posted, url: str) -> Sampled:
+def _sampled(row: dict[str, Any], payload: dict[str, Any], posted: Posted, url: str) -> Sampled:
+    answer = without_address(posted.response, url)
     return Sampled(
-        id=id,
+        id=payload["id"],
         event=row["event"],
         target=row["shown"],
         outcome=posted.outcome,
         status=posted.status,
         error=posted.error,
-        response=without_address(posted.response, url),
+        response=REPEATED if answer and _repeats(answer, payload["data"]) else answer,
         took_ms=posted.took_ms,
     )
+
+
+def _repeats(answer: str, data: Any) -> bool:
+    """Whether an answer has anything of the record in it, which may be a person's."""
+    if isinstance(data, dict):
+        return any(_repeats(answer, value) for value in data.values())
+    return isinstance(data, str) and len(data) > 2 and data.casefold() in answer.casefold()
