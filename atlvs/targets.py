@@ -13,6 +13,8 @@ from atlvs.errors import Rejected
 
 LONGEST = 2_000
 PRINTABLE = re.compile(r"[\x21-\x7e]+")
+# In brackets an IPv6 address, without a zone, and nothing beside it: `urlsplit` drops what is there.
+PLACE = re.compile(r"\[[0-9A-Fa-f:.]+\](:[0-9]*)?|[^\[\]%]*")
 LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # 2130706433 and 0x7f.1 are addresses to some
 TELLING = re.compile(r"(?=.*[0-9]).{6,}")  # a part of a path that may be what is secret in it
@@ -116,11 +118,9 @@ def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  # raises when it is none
-        if "[" in parts.netloc:  # else "v1.x" of [v1.x], an address of the future, were a name
-            ipaddress.IPv6Address(parts.hostname or "")
     except ValueError:
         raise _refused("is no address.") from None
-    if not parts.hostname or parts.port == 0 or "%" in parts.netloc:  # a zone is of this machine
+    if not (parts.hostname and PLACE.fullmatch(parts.netloc)) or parts.port == 0:
         raise _refused("has no host.")
     return parts
 

@@ -125,6 +125,11 @@ class Connector(Block, ABC):
                 "answers: delete its block there, else it is taken over again.",
             ) from error
 
+    @classmethod
+    async def is_used(cls) -> bool:
+        """Whether the organization uses it although no connection is saved, as none is needed."""
+        return False
+
     def stored_fields(self) -> dict[str, Any]:
         """All fields as plain values, for sealing; None and the defaults are left out."""
         plain = {

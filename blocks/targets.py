@@ -22,6 +22,9 @@ from atlvs.settings import settings
 from atlvs.targets import checked_target, is_loopback, is_public
 
 READ = 4_096  # of an answer; more is nobody's business
+READING = 5.0  # seconds for that much: the status is known by then
+INTERIM = 10  # answers of status 1xx before the answer
+KEEP_ALIVE = 4.0  # seconds; many servers close after 5, and a post that meets that is in doubt
 RESOLVING = 5.0  # seconds that a subscriber waits for somebody's name server
 NOT_PUBLIC = "the target leads to an address that is not on the public internet."
 
@@ -39,6 +42,24 @@ class Answered:
 
 class _Forbidden(OSError):
     """The connection was about to be opened to an address where we do not go."""
+
+
+class _Response(aiohttp.ClientResponse):
+    """An answer that comes to the point: millions of interim ones would keep us busy till the timeout."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        protocol, left = connection.protocol, iter(range(INTERIM + 1))
+
+        async def read() -> Any:
+            if next(left, None) is None:
+                raise aiohttp.ServerDisconnectedError("no answer but interim ones")
+            return await type(protocol).read(protocol)
+
+        protocol.read = read
+        try:
+            return await super().start(connection)
+        finally:
+            del protocol.read
 
 
 async def send(method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
@@ -77,10 +98,15 @@ def open_session(resolver: AbstractResolver | None = None) -> aiohttp.ClientSess
     """A session that goes to public addresses only. Names are resolved without threads: somebody's
     slow name server holds nobody else up."""
     connector = aiohttp.TCPConnector(
-        limit=256, resolver=resolver or AsyncResolver(), socket_factory=_guarded, ttl_dns_cache=10
+        limit=256,
+        resolver=resolver or AsyncResolver(),
+        socket_factory=_guarded,
+        ttl_dns_cache=10,
+        keepalive_timeout=KEEP_ALIVE,
     )
     return aiohttp.ClientSession(
         connector=connector,
+        response_class=_Response,
         timeout=aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=10),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -92,7 +118,9 @@ async def close_targets() -> None:
     """Close this loop's session; the next post opens another."""
     opened = _sessions.pop(asyncio.get_running_loop(), None)
     if opened:
+        resolver = opened.connector._resolver  # pyright: ignore
         await opened.close()
+        await resolver.close()
 
 
 def _session() -> aiohttp.ClientSession:
@@ -114,8 +142,9 @@ async def _begins(answer: aiohttp.ClientResponse) -> str:
     """How the answer begins. Its status is known: what goes wrong from here on changes nothing."""
     found = b""
     try:
-        while len(found) < READ and (chunk := await answer.content.read(READ - len(found))):
-            found += chunk
+        async with asyncio.timeout(READING):
+            while len(found) < READ and (chunk := await answer.content.read(READ - len(found))):
+                found += chunk
         if not answer.content.at_eof():
             answer.close()
     except (aiohttp.ClientError, TimeoutError):

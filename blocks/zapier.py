@@ -5,16 +5,19 @@ https://docs.zapier.com/platform/build/hook-trigger
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from datetime import UTC, datetime
+from typing import ClassVar, Self
+from uuid import UUID, uuid4
 
 from pydantic import Field, HttpUrl
 
-from atlvs.db import api_keys, hooks
+from atlvs.db import api_keys, connections, hooks
 from atlvs.db.engine import database
-from atlvs.errors import Rejected, Unauthorized
-from atlvs.records import Check, ProviderEvent
-from blocks.base import Connector
-from blocks.zapier_check import findings_of
+from atlvs.db.organizations import the_organization
+from atlvs.errors import Misconfigured, Rejected, Unauthorized
+from atlvs.records import Check, Connection, ProviderEvent
+from blocks.base import DEFAULT, Connector
+from blocks.zapier_check import findings_of, has_key
 
 
 class Zapier(Connector):
@@ -32,6 +35,22 @@ class Zapier(Connector):
     app_url: str | None = Field(
         None, description="Page of the Zapier app, or the link that invites to it: https://…."
     )
+
+    @classmethod
+    async def open(cls, name: str = DEFAULT) -> Self:
+        """The connection; where none was saved, what the organization has without one."""
+        if name == DEFAULT and await connections.find(cls.slug, name) is None:
+            return cls.assembled(_unsaved(await the_organization()), {})
+        return await super().open(name)
+
+    @classmethod
+    async def is_used(cls) -> bool:
+        """Whether there is a key for Zapier, or a subscription."""
+        try:
+            org_id = await the_organization()
+        except Misconfigured:  # there are several, or none
+            return False
+        return await has_key(org_id) or bool(await hooks.every(org_id))
 
     def is_configured(self) -> bool:
         """Always: Zapier brings an API key of ours, and we post to what it subscribed."""
@@ -65,3 +84,7 @@ class Zapier(Connector):
             await api_keys.revoke_scoped(tx, "zapier")
             await hooks.end_all(tx, "Zapier was disconnected")
         await super().disconnect()
+
+
+def _unsaved(org_id: UUID) -> Connection:
+    return Connection(uuid4(), org_id, "zapier", DEFAULT, None, None, True, datetime.now(UTC))

@@ -14,6 +14,7 @@ from atlvs.targets import checked_target
 
 Row = dict[str, Any]
 DRAINER = "Start the drainer: atlvs up, or python -m deployments.drainer"
+FAILING = ("active", "disabled")
 MOST = 20  # failing subscriptions that are named
 
 
@@ -24,20 +25,29 @@ async def findings_of(org_id: UUID) -> list[Finding]:
         await _keys(org_id),
         _reachable(),
         _subscriptions(rows),
-        *_failing(rows),
+        *await _failing(org_id, rows),
         *await _drained(org_id),
         *_loopback(),
     ]
 
 
 async def _keys(org_id: UUID) -> Finding:
-    keys = [one for one in await api_keys.every(org_id) if one.revoked_at is None]
-    number = sum(any(map(is_zapiers, one.scopes)) for one in keys)
+    number = await _number(org_id)
     if not number:
         mend = "Make one: atlvs api-keys create zapier --scope zapier"
         return Finding(False, "No API key has a scope for Zapier.", mend)
     plural = "s have" if number > 1 else " has"
     return Finding(True, f"{number} API key{plural} a scope for Zapier.")
+
+
+async def has_key(org_id: UUID) -> bool:
+    """Whether Zapier was given a key."""
+    return bool(await _number(org_id))
+
+
+async def _number(org_id: UUID) -> int:
+    keys = [one for one in await api_keys.every(org_id) if one.revoked_at is None]
+    return sum(any(map(is_zapiers, one.scopes)) for one in keys)
 
 
 def is_zapiers(scope: str) -> bool:
@@ -64,30 +74,25 @@ def _subscriptions(rows: Sequence[Row]) -> Finding:
     return Finding(True, f"Subscriptions: {told}.")
 
 
-def _failing(rows: Sequence[Row]) -> list[Finding]:
-    """Those that were given up, and those whose target only fails."""
-    failing = [row for row in rows if row["state"] == "disabled" or _fails(row)]
-    found = [_trouble(row) for row in failing[:MOST]]
+async def _failing(org_id: UUID, rows: Sequence[Row]) -> list[Finding]:
+    """Those whose target only fails, and those that were given up for it."""
+    failing = [row for row in rows if row["failing_since"] and row["state"] in FAILING]
+    why = await hook_standing.last_reasons(org_id, [row["id"] for row in failing[:MOST]])
+    found = [_trouble(row, row["reason"] or why.get(row["id"])) for row in failing[:MOST]]
     if len(failing) > MOST:
         more = f"{len(failing) - MOST} more subscriptions fail."
         found.append(Finding(False, more, "See all of them: atlvs hooks list"))
     return found
 
 
-def _fails(row: Row) -> bool:
-    return row["state"] == "active" and row["failing_since"] is not None
-
-
-def _trouble(row: Row) -> Finding:
-    since = f" since {_minute(row['failing_since'])}" if row["failing_since"] else ""
-    name = f"{row['event']} to {row['target']}"
+def _trouble(row: Row, reason: str | None) -> Finding:
+    name, since = f"{row['event']} to {row['target']}", _minute(row["failing_since"])
     if row["state"] == "disabled":
-        text = f"{name} is disabled, failing{since}" if since else f"{name} is disabled"
+        text = f"{name} is disabled, failing since {since}"
         mend = f"When its target is mended: atlvs hooks enable {row['id']}"
     else:
-        text = f"{name} fails{since}, {row['waiting']} posts wait"
-        mend = f"Mend its target, then: atlvs hooks sample {row['id']}"
-    reason = row["reason"] or row["last_error"]
+        text = f"{name} fails since {since}; {row['waiting']} posts wait"
+        mend = f"Mend its target, then try it: atlvs hooks sample {row['id']}"
     return Finding(False, f"{text}: {reason.rstrip('.')}." if reason else f"{text}.", mend)
 
 

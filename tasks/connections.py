@@ -197,16 +197,17 @@ async def connect(kind: type[Connector], org_id: UUID, name: str, fields: dict[s
 async def disconnect(kind: type[Connector], name: str) -> None:
     """Wipe a connection's secrets, here and in its block. Done again, it looks at the block only."""
     found = await connections.find(kind.slug, name)
-    if found is None:
+    if found is None and not (name == DEFAULT and await kind.is_used()):
         raise Misconfigured(f"There is no {kind.slug} connection {name!r}.")
-    connection, _ = found
-    if connection.enabled:
+    if found is None or found[0].enabled:
         try:
             async with kind.opened(name) as connector:
                 await connector.disconnect()
             return
         except Misconfigured:  # it lacks a field, and nothing could be said to the provider
-            await connections.wipe(connection)
+            if found is None:
+                raise
+            await connections.wipe(found[0])
     if PREFECT_API_URL.value() and name in await block_names(kind):
         await kind.adelete(name)
 

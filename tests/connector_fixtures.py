@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from connector_samples import SAMPLES, Sample
+from connector_samples import CALLED, SAMPLES, Sample
 
 from atlvs.settings import settings
 from blocks import CONNECTORS
@@ -14,6 +14,14 @@ from blocks.base import Connector
 def slug(request: pytest.FixtureRequest, no_credentials: None) -> str:
     """Each provider of the registry."""
     return request.param
+
+
+@pytest.fixture
+def called(slug: str) -> str:
+    """Each provider whose API we call, with a secret of its own."""
+    if slug not in CALLED:
+        pytest.skip(f"{slug} calls us, and not we it")
+    return slug
 
 
 @pytest.fixture

@@ -26,7 +26,10 @@ from blocks.base import DEFAULT, Connector
 
 @dataclass(frozen=True)
 class Sample:
-    """What tests need to know of a provider: fields that configure it, and how it signs."""
+    """What tests need to know of a provider: fields that configure it, and how it signs.
+
+    Without `base` we call nothing of it, with no secret; an empty `event` is of one that sends none.
+    """
 
     fields: dict[str, Any]
     base: str  # the field with the address of its API
@@ -168,7 +171,16 @@ SAMPLES: dict[str, Sample] = {
         encoded=lambda event: urlencode(event).encode(),
         account=account_of_twilio,
     ),
+    "zapier": Sample(
+        fields={"app_url": "https://zapier.com/developer/public-invite/1/shown/"},
+        base="",
+        event={},
+        signed=lambda body, url: {"x-zapier-signature": "0" * 64},
+        unsigned={"x-zapier-signature": "0" * 64},
+    ),
 }
+CALLED = sorted(slug for slug, sample in SAMPLES.items() if sample.base)  # with a secret
+RECEIVING = sorted(slug for slug, sample in SAMPLES.items() if sample.event)  # webhooks
 
 
 def assembled(slug: str, name: str = DEFAULT, **fields: str) -> Connector:

@@ -21,6 +21,7 @@ class Caller:
         self.head = b""
         self.body = b""
         self.sent = 0
+        self.requests = 0
 
     async def request(self) -> None:
         """Take one request, whole."""
@@ -29,6 +30,7 @@ class Caller:
             line for line in self.head.lower().split(b"\r\n") if line.startswith(b"content-length")
         ]
         self.body = await self.reader.readexactly(int(lengths[0].split(b":")[1]) if lengths else 0)
+        self.requests += 1
 
     async def say(self, data: bytes) -> None:
         self.writer.write(data)

@@ -24,12 +24,15 @@ CROSSING = {
     "integration_syncs": {"SELECT"},
     "integration_notifications": {"SELECT"},
     "integration_deliveries": {"SELECT"},
+    "integration_hooks": {"SELECT"},
+    "integration_hook_deliveries": {"SELECT"},
 }
 # Columns that take certain words only.
 WORDS = {
     "integration_syncs": {"kind": "'full'"},
     "integration_consents": {"channel": "'sms'", "verdict": "'refused'"},
     "integration_deliveries": {"channel": "'email'", "state": "'queued'"},
+    "integration_hook_attempts": {"outcome": "'delivered'"},
 }
 WITH_ORG = """
     select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')

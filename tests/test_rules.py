@@ -22,7 +22,7 @@ ONLY_IN = {
     "sqlalchemy": ("atlvs/db/migrate.py",),
     "alembic": ("atlvs/db/", "atlvs/migrations/"),
     "prefect": ("blocks/", "tasks/", "flows/", "deployments/"),
-    "aiohttp": ("blocks/wire.py", "deployments/"),
+    "aiohttp": ("blocks/wire.py", "blocks/targets.py", "deployments/"),
     "stripe": ("blocks/", "tasks/"),
     "slack_sdk": ("blocks/", "tasks/"),
     "sendgrid": ("blocks/", "tasks/"),

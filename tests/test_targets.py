@@ -204,9 +204,7 @@ async def test_an_answer_over_tcp_counts_too(names: Names, tried: list[tuple[Any
     assert tried == []
 
 
-async def test_an_unknown_name_may_become_known_later(
-    names: Names, tried: list[tuple[Any, ...]]
-):
+async def test_an_unknown_name_may_become_known_later(names: Names, tried: list[tuple[Any, ...]]):
     await targets.resolved("nobody.example.com")
     with pytest.raises(Unavailable, match="not known") as refused:
         await post("https://nobody.example.com/secret")
@@ -273,7 +271,7 @@ SPELLINGS = [
     "localhost", "LOCALHOST", "localhost.", "a.localhost", "localhost.localdomain.local",
     "１２７.０.０.１", "127。0。0。1", "①②⑦.⓪.⓪.①", "%31%32%37.0.0.1", "loc%61lhost",
     "169.254.169.254", "2852039166", "metadata.google.internal", "db", "db.corp", "printer.local",
-    "0", "0.0.0.0", "[::]", "router.lan", "x.home.arpa", "a.onion", "intranet", "1.2.3", "1.2.3.4.5",
+    "0", CLOSED["nowhere"], "[::]", "router.lan", "x.home.arpa", "a.onion", "intranet", "1.2.3", "1.2.3.4.5",
     "256.1.1.1", "0x", "a..example.com", ".example.com", "-a.example.com", "a-.example.com",
     "a" * 64 + ".example.com", ".".join(["a" * 49] * 6), "", "[", "[]", "[::1", "[v1.x]", "exa mple.com",
     "bücher.example", "münchen.de", "ex\u00adample.com", "example.com\u200b", "example。com",
@@ -366,12 +364,11 @@ ADDRESSES = st.builds(
 def test_nothing_that_is_taken_leads_to_an_address_that_is_closed(url: str):
     try:
         checked_target(url)
-    except Rejected as refused:
-        assert refused.code == "target_refused"
+    except Rejected:
         return
     host = URL(url).host or ""  # as the client that posts reads it
     assert URL(url).scheme == "https"
-    assert not (URL(url).user or URL(url).password)
+    assert (URL(url).user, URL(url).password) == (None, None)
     assert same(host) == same(urlsplit(url).hostname or "")
     assert not host.rstrip(".").endswith(PRIVATE)
     for literal in literals(host):

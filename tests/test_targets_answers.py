@@ -4,13 +4,13 @@ import asyncio
 import gzip
 import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from time import monotonic
 
 import pytest
-from conftest import Rows
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,6 +23,7 @@ from blocks import targets
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 PATIENCE = 1.0  # seconds, in place of 40
+READING = 0.3  # in place of 5
 BOMB = gzip.compress(bytes(50_000_000))
 
 
@@ -31,6 +32,7 @@ async def hostile_targets_here(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     """This machine may be posted to, and is not waited for as long as others."""
     monkeypatch.setenv("ATLVS_HOOKS_LOOPBACK", "1")
     monkeypatch.setattr(targets, "TIMEOUT", PATIENCE)
+    monkeypatch.setattr(targets, "READING", READING)
     settings.cache_clear()
     yield
     await targets.close_targets()
@@ -119,17 +121,15 @@ async def early(caller: Caller) -> None:
 ACCEPTED: dict[str, Talk] = {
     "endless body": endless_body,
     "endless chunk": endless_chunk,
-    "endless size of a chunk": endless_chunk_size,
-    "endless trailers": endless_trailers,
     "dripping body": dripping_body,
     "shorter than said": saying(HEAD + b"content-length: 1000\r\n\r\nshort"),
-    "bad chunks": saying(HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\nxx"),
     "no reason": saying(b"HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n"),
     "HTTP/1.0": saying(b"HTTP/1.0 200 OK\r\n\r\nold"),
-    "204 with a body": saying(b"HTTP/1.1 204 No Content\r\n\r\nbody"),
     "informed first": saying(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" + OK),
     "gzip bomb": saying(
-        HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(BOMB) + BOMB
+        HEAD
+        + b"connection: close\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(BOMB)
+        + BOMB
     ),
     "says gzip, is none": saying(HEAD + b"content-encoding: gzip\r\ncontent-length: 2\r\n\r\nok"),
     "says br, is none": saying(HEAD + b"content-encoding: br\r\ncontent-length: 2\r\n\r\nok"),
@@ -138,7 +138,7 @@ UNKNOWN: dict[str, Talk] = {
     "dripping head": dripping_head,
     "one huge header": one_huge_header,
     "endless headers": endless_headers,
-    "endless 100 Continue": endless_continue,
+    "interim answers without end": endless_continue,
     "no answer": never,
     "reset": reset,
     "hung up": hung_up,
@@ -153,6 +153,20 @@ UNKNOWN: dict[str, Talk] = {
 }
 
 
+# A status with nonsense behind it: whether it counts depends on what came together.
+EITHER: dict[str, Talk] = {
+    "endless size of a chunk": endless_chunk_size,
+    "endless trailers": endless_trailers,
+    "bad chunks": saying(HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\nxx"),
+    "204 with a body": saying(b"HTTP/1.1 204 No Content\r\n\r\nbody"),
+    "99": saying(b"HTTP/1.1 99 What\r\ncontent-length: 0\r\n\r\n"),
+    "101": saying(b"HTTP/1.1 101 What\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"),
+    "199": saying(b"HTTP/1.1 199 What\r\n\r\n"),
+    "600": saying(b"HTTP/1.1 600 What\r\ncontent-length: 0\r\n\r\n"),
+    "999": saying(b"HTTP/1.1 999 What\r\ncontent-length: 0\r\n\r\n"),
+}
+
+
 @pytest.mark.parametrize("talk", ACCEPTED.values(), ids=ACCEPTED)
 async def test_a_status_counts_and_of_the_rest_little_is_read(talk: Talk):
     async with listening(talk) as target:
@@ -161,7 +175,7 @@ async def test_a_status_counts_and_of_the_rest_little_is_read(talk: Talk):
         assert answer.status in (200, 204)
         assert len(answer.text) <= targets.READ
         assert "\x00" not in answer.text
-        assert monotonic() - began < PATIENCE + 0.5
+        assert monotonic() - began < READING + 0.3
         assert target.sent < 20_000_000  # what a socket holds, not what they would send
 
 
@@ -177,6 +191,24 @@ async def test_what_is_no_answer_leaves_the_outcome_unknown(talk: Talk):
         assert "127.0.0.1" not in str(unknown.value)
 
 
+@pytest.mark.parametrize("talk", EITHER.values(), ids=EITHER)
+async def test_a_garbled_answer_is_an_answer_or_none(talk: Talk):
+    async with listening(talk) as target:
+        began = monotonic()
+        with suppress(OutcomeUnknown):
+            assert (await post(target)).status in (99, 101, 199, 200, 204, 600, 999)
+        assert monotonic() - began < PATIENCE + 0.5
+
+
+async def test_interim_answers_hold_nobody_up():
+    """They cost time of the process in which all others' posts are."""
+    async with listening(endless_continue) as target:
+        began = monotonic()
+        with pytest.raises(OutcomeUnknown):
+            await post(target)
+        assert monotonic() - began < PATIENCE / 2
+
+
 async def test_an_archive_is_never_unpacked():
     async with listening(ACCEPTED["gzip bomb"]) as target:
         await post(target)  # what is loaded once is not counted
@@ -185,7 +217,7 @@ async def test_an_archive_is_never_unpacked():
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert most < 5_000_000
-    assert answer.text.encode(errors="replace")[:2] != b"\0\0"
+    assert answer.text.startswith("\x1f")
     assert b"accept-encoding: identity" in target.callers[0].head.lower()
 
 
@@ -194,7 +226,7 @@ async def test_an_answer_before_the_request_was_read_ends_the_post():
         began = monotonic()
         answer = await post(target, bytes(30_000_000))
         assert answer.status == 200
-        assert monotonic() - began < PATIENCE + 1
+        assert monotonic() - began < PATIENCE
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -229,23 +261,11 @@ async def test_a_late_answer_is_not_taken_for_the_next_posts():
 
 
 async def test_cookies_are_not_carried():
-    async with listening(
-        saying(HEAD + b"set-cookie: a=secret\r\ncontent-length: 0\r\n\r\n")
-    ) as target:
+    head = HEAD + b"set-cookie: a=secret\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    async with listening(saying(head)) as target:
         await post(target)
         await post(target)
-        assert len(target.callers) == 2
         assert b"cookie" not in target.callers[1].head.lower()
-
-
-@pytest.mark.parametrize("status", [99, 101, 199, 299, 418, 600, 999])
-async def test_a_status_that_nobody_knows_is_an_answer_or_none(status: int):
-    answered = saying(f"HTTP/1.1 {status} What\r\ncontent-length: 0\r\n\r\n".encode())
-    async with listening(answered) as target:
-        try:
-            assert (await post(target)).status == status
-        except IntegrationError as error:
-            assert isinstance(error, OutcomeUnknown)
 
 
 async def test_a_header_with_a_line_break_never_leaves():

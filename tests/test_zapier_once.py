@@ -172,7 +172,7 @@ async def test_platform_that_writes_the_same_is_looked_at_again(
     if fine:
         assert (await zapier_world.act("contact.create", ADA)).created
         return
-    error = await refused_by(zapier_world.act("contact.create", ADA), "platform_refused")
+    error = await refused_by(zapier_world.act("contact.create", ADA), "platform_taken")
     assert "UniqueViolation" in error.message
     assert "@" not in error.message
 

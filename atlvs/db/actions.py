@@ -21,6 +21,7 @@ from atlvs.errors import Misconfigured, Rejected
 from atlvs.settings import settings
 
 Row = dict[str, Any]
+TAKEN = "platform_taken"
 PATIENCE_MS = 8_000  # for a lock that somebody else holds
 REFUSALS = (
     psycopg.IntegrityError,
@@ -44,13 +45,11 @@ class Ground:
 
 @asynccontextmanager
 async def begun(org_id: UUID, source: str) -> AsyncGenerator[Transaction]:
-    """A transaction of one action. A UniqueViolation passes: the same again finds who was quicker."""
+    """A transaction of one action. Rejected with the code TAKEN: the same again finds who was quicker."""
     try:
         async with database().org(org_id, source=source) as tx:
             await tx.execute("select set_config('lock_timeout', %s, true)", [str(PATIENCE_MS)])
             yield tx
-    except psycopg.errors.UniqueViolation:
-        raise
     except psycopg.errors.UndefinedTable as error:
         raise Misconfigured("The database lacks tables. Run: atlvs bootstrap") from error
     except REFUSALS as error:
@@ -71,7 +70,8 @@ def refused(error: psycopg.Error) -> Rejected:
         case _:
             why = f"PostgreSQL says {type(error).__name__}"
     text = f"The platform does not take this row: {why}."
-    return Rejected("zapier", text, code="platform_refused", field=told.column_name)
+    code = TAKEN if isinstance(error, psycopg.errors.UniqueViolation) else "platform_refused"
+    return Rejected("zapier", text, code=code, field=told.column_name)
 
 
 async def ground(tx: Transaction) -> Ground:

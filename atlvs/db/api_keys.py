@@ -9,7 +9,7 @@ from uuid import UUID
 
 from atlvs.crypto import key_ring
 from atlvs.db import hooks
-from atlvs.db.engine import database
+from atlvs.db.engine import Transaction, database
 from atlvs.records import ApiKey
 from atlvs.settings import settings
 
@@ -79,6 +79,17 @@ async def revoke(org_id: UUID, prefix_or_id: str) -> int:
         for id in ended:
             await hooks.end_of_key(tx, org_id, id)
     return len(ended)
+
+
+async def revoke_scoped(tx: Transaction, scope: str) -> int:
+    """End the keys of the transaction's organization that have this scope or a part of it, whatever else
+    they may do; returns how many. What they subscribed is the caller's to end."""
+    cursor = await tx.execute(
+        "update integration_api_keys set revoked_at = now() where revoked_at is null and exists"
+        " (select from unnest(scopes) as scope where scope = %(scope)s or starts_with(scope, %(scope)s || ':'))",
+        {"scope": scope},
+    )
+    return cursor.rowcount
 
 
 async def take(id: UUID, per_second: float, burst: int) -> float | None:

@@ -7,12 +7,22 @@ import orjson
 from psycopg.errors import UniqueViolation
 
 from atlvs.crypto import key_ring
+from atlvs.db import overview
 from atlvs.db.engine import database
 from atlvs.errors import Misconfigured, Rejected
 from atlvs.records import Connection
 from atlvs.settings import settings
 
-SEALED = {"integration_connections": "sealed", "integration_requests": "result"}
+SEALED = (  # table and column
+    ("integration_connections", "sealed"),
+    ("integration_requests", "result"),
+    ("integration_notifications", "sealed"),
+    ("integration_api_keys", "signing_secret"),
+    ("integration_api_keys", "owner_email"),
+    ("integration_hooks", "target"),
+    ("integration_hooks", "secrets"),
+    ("integration_actions", "result"),
+)
 COLUMNS = "id, org_id, provider, name, account_id, livemode, enabled, created_at"
 
 
@@ -118,12 +128,11 @@ async def wipe(connection: Connection) -> None:
 
 async def reseal() -> int:
     """Wrap with the newest key what is under an older one; returns how many secrets that were."""
-    organizations = {connection.org_id for connection in await every()}
     return sum(
         [
             await _resealed(org_id, table, column)
-            for org_id in organizations
-            for table, column in SEALED.items()
+            for org_id in await overview.organizations()
+            for table, column in SEALED
         ]
     )
 

@@ -1,6 +1,7 @@
 """Subscriptions as people look at them: how each one does, and whether anybody posts at all."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -65,6 +66,18 @@ async def counts(org_id: UUID) -> dict[UUID, Counter[str]]:
         for row in await cursor.fetchall():
             found.setdefault(row["hook_id"], Counter())[row["state"]] = row["number"]
     return found
+
+
+async def last_reasons(org_id: UUID, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Why posts of these subscriptions failed last."""
+    async with database().org(org_id) as tx:
+        cursor = await tx.execute(
+            "select distinct on (hook_id) hook_id, reason from integration_hook_deliveries"
+            " where hook_id = any(%s) and state in ('waiting', 'sending', 'dead') and status is distinct from 429"
+            " and reason is not null and sending_at is not null order by hook_id, sending_at desc",
+            [list(ids)],
+        )
+        return {row["hook_id"]: row["reason"] for row in await cursor.fetchall()}
 
 
 async def backlog(org_id: UUID) -> Backlog:

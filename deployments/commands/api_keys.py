@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from collections.abc import Collection
 from typing import Annotated
 
 import typer
@@ -102,11 +103,17 @@ def check_scope(scope: str) -> None:
     if scope in ALONE:
         return
     provider, _, method = scope.removeprefix("services:").partition(":")
-    if scope.startswith("services:") and provider in CONNECTORS:
-        if not method or method in importlib.import_module(f"tasks.{provider}").SERVICE:
+    if scope.startswith("services:") and (methods := methods_of(provider)):
+        if not method or method in methods:
             return
         raise typer.BadParameter(f"{provider} has no method {method!r}; write it as in /docs.")
     raise typer.BadParameter(
         f"There is no scope {scope!r}; there are {', '.join(ALONE)}, "
-        f"{', '.join(f'services:{slug}' for slug in CONNECTORS)}, and services:PROVIDER:METHOD."
+        f"{', '.join(f'services:{slug}' for slug in CONNECTORS if methods_of(slug))}, and "
+        "services:PROVIDER:METHOD."
     )
+
+
+def methods_of(provider: str) -> Collection[str]:
+    """What can be called behind the door; nothing where there is no such provider."""
+    return importlib.import_module(f"tasks.{provider}").SERVICE if provider in CONNECTORS else ()

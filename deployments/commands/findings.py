@@ -12,6 +12,7 @@ from atlvs.db import connections, platform
 from atlvs.db.engine import owner_url
 from atlvs.records import Finding
 from atlvs.settings import settings
+from blocks import CONNECTORS
 from blocks.wire import session
 from deployments import leftovers
 from deployments.commands.output import warn
@@ -28,7 +29,10 @@ async def of_connections(providers: Sequence[str], wanted: bool) -> list[Row]:
         for one in there:
             checked = await tasks.connections.check(slug, one.name)
             rows += rows_of(f"{slug} {one.name}", checked.findings)
-        if not there:
+        if not there and await CONNECTORS[slug].is_used():
+            checked = await tasks.connections.check(slug)
+            rows += rows_of(slug, checked.findings)
+        elif not there:
             missing = Finding(False, "Not connected.", f"Run: atlvs connect {slug}")
             rows += rows_of(slug, [missing], "no" if wanted else "-")
     return rows

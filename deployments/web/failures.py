@@ -20,7 +20,7 @@ from atlvs.errors import (
 
 logger = logging.getLogger(__name__)
 SECRETS = re.compile(
-    r"(?i)\b(?:sk|rk|whsec|atlvs)_\w+|\b(?:bearer|basic) \S+|\bxox[a-z.]+-[\w-]+|\bSG\.[\w.-]+"
+    r"(?i)\b(?:sk|rk|whsec|atlvs|atlvssig)_\w+|\b(?:bearer|basic) \S+|\bxox[a-z.]+-[\w-]+|\bSG\.[\w.-]+"
     r"|hooks\.slack\.com/\S+"
 )
 LATER = 5.0  # seconds, where an error does not say how long to wait

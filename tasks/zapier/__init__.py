@@ -1,5 +1,4 @@
-"""Zapier's side of the platform: what Zaps may do here. It has no methods that we could call, and nothing
-of its own that we could copy."""
+"""Zapier's side of the platform: what Zaps may do here. It has no methods that we could call."""
 
 from typing import Any
 

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from psycopg.errors import UniqueViolation
 
 from atlvs.checkpoints import checkpoint
 from atlvs.db import action_rows, actions
@@ -72,12 +71,11 @@ async def perform(
     for _ in range(TRIES - 1):
         try:
             return await asked.answered()
-        except UniqueViolation:  # the platform wrote the same just now: it will be found
-            continue
-    try:
-        return await asked.answered()
-    except UniqueViolation as error:
-        raise actions.refused(error) from None
+        except Rejected as error:
+            if error.code != actions.TAKEN:
+                raise
+            continue  # the platform wrote the same just now: it will be found
+    return await asked.answered()
 
 
 @dataclass(frozen=True)

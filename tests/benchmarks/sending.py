@@ -82,8 +82,9 @@ class Sending:
     def _cost(self) -> list[Result]:
         """CPU of a message, against the bare sender."""
         ours, bare = [], []
-        for number in range(self.rounds):
-            self.say(f"sending {self.messages:,} SMS, round {number + 1} of {self.rounds}")
+        rounds = self.rounds if self.rounds < 3 else self.rounds + 2  # short ones, which differ more
+        for number in range(rounds):
+            self.say(f"sending {self.messages:,} SMS, round {number + 1} of {rounds}")
             ours.append(self._ours(self.messages))
             bare.append(self._bare(self.messages))
         ratios = [one.cpu / other.cpu for one, other in zip(ours, bare, strict=True)]
@@ -261,7 +262,7 @@ class Sending:
             "insert into contacts (org_id, first_name, last_name, email, phone) select"
             f" {org}, 'Ada', 'Lovelace ' || i, 'p' || i || '@example.net', '+1415' || (5000000 + i)"
             f" from generate_series(1, {number}) as i",
-            "truncate integration_outbox",
+            "truncate integration_outbox cascade",
             "insert into integration_notification_settings (org_id, approve_above_recipients,"
             f" approve_above_cost_cents, quiet_begins, quiet_ends) values ({org}, 10000000, 100000000,"
             " '00:00', '00:00') on conflict do nothing",

@@ -97,6 +97,16 @@ alter table integration_api_keys
     add column owner_email bytea,          -- sealed; who hears of trouble with what the key has made
     add column next_free_at timestamptz;   -- its limit of requests
 
+-- A function with a subquery is called for each row, one without becomes part of the statement: what renames
+-- columns stands apart, for the platforms that need it. Replaces the first atlvs_record in outbox.sql.
+create function atlvs_renamed(row_now jsonb, names jsonb) returns jsonb language sql immutable as $$
+    select row_now - array(select value from jsonb_each_text(names))
+        || coalesce((select jsonb_object_agg(key, row_now->value) from jsonb_each_text(names)), '{}')
+$$;
+create or replace function atlvs_record(row_now jsonb, names jsonb) returns jsonb language sql immutable as $$
+    select case when names is null then row_now else atlvs_renamed(row_now, names) end
+$$;
+
 -- The newest events of a type, as samples; those of a time range, for a replay.
 create index integration_outbox_types on integration_outbox (org_id, type, seq desc);
 

@@ -4,3 +4,4 @@ drop table integration_hook_attempts, integration_hook_deliveries, integration_h
     integration_actions;
 alter table integration_api_keys drop column signing_secret, drop column owner_email, drop column next_free_at;
 drop index integration_outbox_types;
+drop function atlvs_renamed;

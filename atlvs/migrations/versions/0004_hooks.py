@@ -1,6 +1,6 @@
 """Subscriptions to domain events, their posts and attempts; actions with keys; signed API keys."""
 
-from atlvs.db.schema import run
+from atlvs.db.schema import restore, run
 
 revision = "0004"
 down_revision = "0003"
@@ -13,4 +13,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    restore("atlvs_record", "outbox.sql")
     run("hooks_down.sql")

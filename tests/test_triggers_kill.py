@@ -1,0 +1,140 @@
+"""Changes by every way there is, and what posts them killed again and again: nothing is missed."""
+
+import asyncio
+import random
+import signal
+from collections import Counter, defaultdict
+from time import monotonic, sleep
+from uuid import UUID
+
+import pytest
+from conftest import Rows
+from hooks_world import Posting, World
+from sandbox_client import Sandbox
+from sandbox_zapier_client import ZapierAccount
+
+from atlvs.hooks import PER_SECOND
+from atlvs.settings import settings
+from tasks.triggers.posting import IN_FLIGHT
+
+PACE = 1000
+# Where a process dies, and at which time that it comes there; None: at any moment.
+KILLS = [("hooks.posting", 90), ("hooks.answered", 150), ("hooks.written", 12), (None, 0)]
+MANY = [
+    *(("hooks.posting", 1), ("hooks.answered", 1), ("hooks.written", 1), (None, 0)),
+    *(("hooks.posting", 3000), ("hooks.answered", 5000), ("hooks.written", 400)),
+    *((None, 0), (None, 0), (None, 0)),
+]
+
+
+@pytest.fixture
+def busy_world(sandbox: Sandbox, rows: Rows, org: UUID, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Targets of this machine, faster than real ones."""
+    monkeypatch.setenv("ATLVS_HOOKS_LOOPBACK", "1")
+    monkeypatch.setenv("ATLVS_HOOKS_PER_SECOND", str(PACE))
+    settings.cache_clear()
+    return World(rows, org, ZapierAccount(sandbox))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kills"), [(2_000, KILLS), pytest.param(100_000, MANY, marks=pytest.mark.soak)]
+)
+async def test_every_change_reaches_every_subscriber_however_often_it_is_killed(
+    busy_world: World, changes: int, kills: list[tuple[str | None, int]]
+):
+    print(f"\npace: {PACE} a second and target, {PACE / PER_SECOND:.0f} times the documented one")
+    await busy_world.listen()
+    began = monotonic()
+    writing = asyncio.create_task(busy_world.change(changes))
+    for number, (place, times) in enumerate(kills):
+        await asyncio.to_thread(killed, number, place, times)
+    await writing
+    print(f"{changes} changes and {len(kills)} kills: {monotonic() - began:.0f} s")
+    last = await asyncio.to_thread(Posting)
+    outcomes = await asyncio.to_thread(last.finish, 3_000)
+    print(
+        f"until nothing was left: {monotonic() - began:.0f} s; the last process: {dict(outcomes)}"
+    )
+    judge(busy_world, len(kills))
+
+
+async def test_two_at_once_post_nothing_twice(busy_world: World):
+    await busy_world.listen(targets=3)
+    both = await asyncio.gather(*(asyncio.to_thread(Posting) for _ in range(2)))
+    await busy_world.change(2_000)
+    outcomes = await asyncio.gather(*(asyncio.to_thread(one.finish) for one in both))
+    judge(busy_world, 0)
+    assert [set(one) for one in outcomes] == [{"delivered"}] * 2  # both had their share
+    assert sum(sum(one.values()) for one in outcomes) == 3 * sum(busy_world.made.values())
+
+
+async def test_one_killed_beside_another_leaves_nothing_behind(busy_world: World):
+    await busy_world.listen(targets=3)
+    steady = await asyncio.to_thread(Posting)
+    writing = asyncio.create_task(busy_world.change(2_000, pause=0.5))
+    for place in ("hooks.answered", "hooks.posting"):
+        await asyncio.to_thread(killed, 0, place, 5)
+    await writing
+    await asyncio.to_thread(steady.finish)
+    judge(busy_world, 2)
+
+
+def killed(number: int, place: str | None, times: int) -> None:
+    """One process from its beginning to its end."""
+    if place:
+        assert Posting(ATLVS_KILL_AT=f"{place}:{times}").ended(300) == -signal.SIGKILL
+        return
+    chance = random.Random(number)  # noqa: S311  # the same moments every time
+    posting = Posting()
+    sleep(chance.uniform(0.3, 2.0))
+    posting.kill()
+
+
+def judge(world: World, kills: int) -> None:
+    """What was told is what was done, and the log knows each attempt."""
+    happened: dict[str, dict[str, int]] = {}
+    for type, id, seq in world.rows("select type, id::text, seq from integration_outbox"):
+        happened.setdefault(type, {})[id] = seq
+    assert {type: len(ids) for type, ids in happened.items()} == world.made
+    doubts = in_doubt(world.rows)
+    for type, target, hook in world.targets:
+        judge_target(world.zaps, target, happened[type], doubts[hook], kills)
+    repeated = world.zaps.counts()
+    print(f"{repeated['accepted'] - repeated['distinct']} of {repeated['accepted']} came again")
+
+
+def in_doubt(rows: Rows) -> dict[UUID, Counter[str]]:
+    """By subscription and event, the attempts of which nobody knows whether they arrived."""
+    assert rows("select distinct state from integration_hook_deliveries") == [("delivered",)]
+    assert rows("select count(*) from integration_hooks where lease is not null") == [(0,)]
+    missing = (
+        "select count(*) from integration_hook_deliveries as d where attempts <>"
+        " (select count(*) from integration_hook_attempts where delivery_id = d.id)"
+    )
+    assert rows(missing) == [(0,)]
+    assert rows(
+        "select count(*) from integration_hook_attempts where outcome not in ('delivered', 'unknown')"
+    ) == [(0,)]
+    found: dict[UUID, Counter[str]] = defaultdict(Counter)
+    for hook, event, number in rows(
+        "select d.hook_id, d.event_id::text, count(*) from integration_hook_attempts as a"
+        " join integration_hook_deliveries as d on d.id = a.delivery_id"
+        " where a.outcome = 'unknown' group by 1, 2"
+    ):
+        found[hook][event] = number
+    return found
+
+
+def judge_target(
+    zaps: ZapierAccount, target: str, happened: dict[str, int], doubts: Counter[str], kills: int
+) -> None:
+    """Each event at least once and in its record's order; again only what was in doubt."""
+    came = zaps.counts(target, all=1)
+    assert came["arrived"] == came["accepted"]  # each well signed
+    assert came["counts"].keys() == happened.keys()
+    for id, number in came["counts"].items():
+        assert number - 1 <= doubts[id]
+    assert came["accepted"] - came["distinct"] <= kills * IN_FLIGHT
+    for record, found in zaps.order(target, all=1)["order"].items():
+        seqs = [happened[one["id"]] for one in found]
+        assert seqs == sorted(seqs), record
