@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 if __name__ == "__main__":
@@ -36,7 +36,10 @@ CHUNK = 500
 class Posting:
     """A process that posts."""
 
+    started: ClassVar[list[Posting]] = []
+
     def __init__(self, **environment: str) -> None:
+        self.started.append(self)
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", __file__],
             env=os.environ | environment,

@@ -163,9 +163,9 @@ def test_nothing_but_its_page_is_its_own():
         zapier.verify(b"{}", {}, "https://atlvs.example.com/api/webhooks/zapier")
     for url in (None, "http://zapier.com/app"):
         with pytest.raises(Rejected, match="ZAPIER_APP_URL") as refused:
-            Zapier(app_url=url).get_auth_url()
+            Zapier(app_url=url, organization=None).get_auth_url()
         assert refused.value.field == "app_url"
-        assert Zapier(app_url=url).is_configured()
+        assert Zapier(app_url=url, organization=None).is_configured()
 
 
 def test_disconnecting_revokes_keys_ends_subscriptions_and_pauses_zaps(hooked: Hooked, rows: Rows):
