@@ -24,6 +24,7 @@ if __name__ == "__main__":
 import psycopg
 
 from atlvs.db.engine import database
+from atlvs.errors import IntegrationError
 from blocks.base import resources
 from tasks.triggers.draining import Told, drain_triggers
 from tasks.triggers.subscribing import subscribe
@@ -155,7 +156,11 @@ async def posted() -> Counter[str]:
     async with resources():
         while True:
             last = over.is_set()
-            told = await drain_triggers(2)
+            try:
+                told = await drain_triggers(2)
+            except IntegrationError:  # as the drainer does
+                await asyncio.sleep(0.1)
+                continue
             total.add(told)
             if last and not told.posts:
                 return total.posts

@@ -1,5 +1,6 @@
 """What analysts do with subscriptions, on a real Prefect server, PostgreSQL and sandbox."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,7 @@ from notify_people import artifact, run
 from atlvs.db import hook_log
 from atlvs.errors import Rejected
 from flows import triggers
+from tasks.triggers.draining import drain_triggers
 
 pytest_plugins = ["hooked_fixtures"]
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -150,6 +152,36 @@ def test_thousands_are_replayed_in_few_statements(hooked: Hooked, rows: Rows):
     assert done(hook_log.replay(*args)).new == 4_000
     assert hooked.states() == {"waiting": 4_000}
     assert target
+
+
+def test_a_replay_in_the_middle_of_posting_holds_nobody_up(hooked: Hooked, rows: Rows):
+    hook, target = hooked.hook()
+    hooked.contacts(600)
+    hooked.drain()
+    hooked.zaps.mix(target, {"kind": "slow", "seconds": 0.05}, {"kind": "ok"})
+
+    async def again(times: int) -> None:
+        until = datetime.now(UTC) + timedelta(hours=1)
+        for number in range(times):
+            await asyncio.sleep(0.05)
+            if number % 2:
+                await hook_log.resend_range(hooked.org, hook.id, states=["delivered"])
+            else:
+                await hook_log.replay(hooked.org, hook.id, LONG_AGO, until)
+
+    async def both() -> None:
+        await again(1)
+        posting = asyncio.create_task(drain_triggers(60))
+        await asyncio.gather(again(12), again(12), again(12))
+        await posting
+
+    done(both())
+    hooked.drain()
+    assert hooked.states() == {"delivered": 600}
+    counted = hooked.zaps.counts(target)
+    assert counted["distinct"] == 600
+    assert counted["arrived"] > 1_200
+    assert rows("select count(*) from integration_hooks where state = 'active'") == [(1,)]
 
 
 def test_what_failed_is_sent_again_and_nothing_else(

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from conftest import Rows
-from hooks_world import Posting, World
+from hooks_world import EVENTS, Posting, World
 from sandbox_client import Sandbox
 from sandbox_zapier_client import ZapierAccount
 
@@ -96,6 +96,33 @@ async def test_one_killed_beside_another_leaves_nothing_behind(busy_world: World
     await writing
     await asyncio.to_thread(steady.finish)
     judge(busy_world, 2)
+
+
+async def test_lost_connections_of_a_living_process_repeat_nothing(busy_world: World):
+    """It knows what became of its posts, and writes it when the database answers again."""
+    await busy_world.listen(EVENTS[:2])
+    for _, target, _ in busy_world.targets:
+        busy_world.zaps.behave(target, "slow", seconds=0.1)
+    posting = await asyncio.to_thread(Posting)
+    writing = asyncio.create_task(busy_world.change(900))
+    await asyncio.sleep(1)
+    for _ in range(8):
+        busy_world.rows(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+            " and usename = 'postgres' and pid <> pg_backend_pid()"
+            " and pid not in (select pid from pg_locks where locktype = 'advisory')"
+        )
+        await asyncio.sleep(0.4)
+    await writing
+    outcomes = await asyncio.to_thread(posting.finish)
+    print(
+        dict(outcomes),
+        busy_world.rows(
+            "select outcome, error, count(*) from integration_hook_attempts group by 1, 2"
+        ),
+    )
+    for _, target, _ in busy_world.targets:
+        assert busy_world.zaps.counts(target)["repeated"] == {}
 
 
 def killed(number: int, place: str | None, times: int) -> None:

@@ -166,8 +166,6 @@ async def replay(
                 "say that so many are wanted (even_many)."
             )
             raise Rejected("hooks", text, code="too_many")
-        # Before the new ones, which it would find as well. Not by "on conflict do update": that waits
-        # for rows that are being sent, whose sender then waits for our lock on the subscription.
         again = await _again(
             tx,
             f"d.hook_id = %(hook)s and d.event_id = o.id and {HAPPENED}",
@@ -178,7 +176,7 @@ async def replay(
             f"""
             insert into integration_hook_deliveries (org_id, hook_id, event_id, seq, record_id)
             select o.org_id, %(hook)s, o.id, o.seq, o.record_id from integration_outbox as o where {HAPPENED}
-            order by o.seq on conflict (hook_id, event_id) do nothing
+                and not exists (select from integration_hook_deliveries where hook_id = %(hook)s and event_id = o.id)
             """.encode(),
             given,
         )
@@ -203,9 +201,14 @@ async def addressed(tx: Transaction, hook_id: UUID) -> Row:
 
 
 async def _postable(tx: Transaction, hook_id: UUID) -> Row:
-    """Its row, which stays as it is until the transaction ends. Rejected when it is not posted to."""
+    """Its row, ours until the transaction ends. Rejected when it is not posted to.
+
+    Who posts locks its posts first, and then the row: what is being sent must not be waited for from here
+    on, as "on conflict" would.
+    """
     cursor = await tx.execute(
-        "select id, event, state, reason from integration_hooks where id = %s for share", [hook_id]
+        "select id, event, state, reason from integration_hooks where id = %s for no key update",
+        [hook_id],
     )
     row = await cursor.fetchone()
     if row is None:

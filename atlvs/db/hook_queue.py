@@ -26,21 +26,24 @@ OWN = """
 """
 # What nobody posts to any more does not wait.
 WAITS = "case when h.state in ('active', 'paused') then 'waiting' else 'dead' end"
+# A record's first open post goes next, or nothing of it. What was put off holds up the rest; what was not
+# is due at once, even if its transaction began after ours.
 CLAIM = """
     with held as materialized (
         select record_id, max(due_at) filter (where state = 'waiting') as until
         from integration_hook_deliveries
-        where hook_id = %(hook)s and (state = 'sending' or state = 'waiting' and attempts > 0 and due_at > now())
+        where hook_id = %(hook)s and (state = 'sending' or state = 'waiting' and (attempts > 0 or behind) and due_at > now())
         group by record_id
     ), due as materialized (
         select id, seq, record_id from integration_hook_deliveries as d
-        where hook_id = %(hook)s and state = 'waiting' and due_at <= now() and (record_id) not in (select record_id from held)
+        where hook_id = %(hook)s and state = 'waiting' and (due_at <= now() or attempts = 0 and not behind)
+            and record_id not in (select record_id from held)
         order by seq limit %(most)s * 8
     ), chosen as (
         select id from (select distinct on (record_id) id, seq from due order by record_id, seq) as first
         order by seq limit %(most)s
     ), behind as (  -- waits as long as what holds it up: else we would look at it again and again
-        update integration_hook_deliveries as d set due_at = held.until from held
+        update integration_hook_deliveries as d set due_at = held.until, behind = true from held
         where d.hook_id = %(hook)s and d.state = 'waiting' and d.due_at <= now() and d.record_id = held.record_id
             and held.until is not null
     )

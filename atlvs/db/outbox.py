@@ -37,13 +37,14 @@ async def waiting_organizations() -> list[UUID]:
 async def take(tx: Transaction, most: int = 200) -> list[Happened]:
     """The oldest waiting events, for the caller's transaction, in which they are to be finished.
 
-    One routing of an organization at a time: what was committed later is not told on earlier.
+    One routing of an organization at a time: what was committed later is not told on earlier. By the
+    clock, and not by `now()`: a writer that began after us may have been before one that began earlier.
     """
     await tx.execute("select pg_advisory_xact_lock(hashtextextended('outbox ' || atlvs_org(), 0))")
     cursor = await tx.execute(
         "select id, seq, org_id, type, record_type, record_id, data, changed, source, occurred_at"
-        " from integration_outbox where org_id = atlvs_org() and state = 'waiting' and due_at <= now()"
-        " order by seq limit %s",
+        " from integration_outbox where org_id = atlvs_org() and state = 'waiting'"
+        " and due_at <= clock_timestamp() order by seq limit %s",
         [most],
     )
     return [Happened(**row) for row in await cursor.fetchall()]

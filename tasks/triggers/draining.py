@@ -83,22 +83,35 @@ async def _drain(until: float, begun: asyncio.Event, told: Told) -> None:
     told.farewells += await say_farewells()
     under_way: dict[UUID, asyncio.Task[None]] = {}
     async with leasing() as lease:
-        while True:
-            raised = await route_events()
-            told.raised += raised
-            if monotonic() < until:
-                for org_id, hook_id in await hook_queue.due(under_way):
-                    posting = _tried(org_id, hook_id, lease, until, told.posts)
-                    under_way[hook_id] = asyncio.create_task(posting)
-                    told.subscriptions += 1
-            if raised or under_way:
-                begun.set()
-            if not under_way:
-                return
-            await asyncio.wait(
-                under_way.values(), timeout=LOOK, return_when=asyncio.FIRST_COMPLETED
-            )
-            under_way = {hook: task for hook, task in under_way.items() if not task.done()}
+        try:
+            await _work(lease, until, begun, told, under_way)
+        finally:  # under our lease, and they alone know what becomes of their posts
+            if under_way:
+                await asyncio.wait(under_way.values())
+
+
+async def _work(
+    lease: UUID,
+    until: float,
+    begun: asyncio.Event,
+    told: Told,
+    under_way: dict[UUID, asyncio.Task[None]],
+) -> None:
+    while True:
+        raised = await route_events()
+        told.raised += raised
+        if monotonic() < until:
+            for org_id, hook_id in await hook_queue.due(under_way):
+                posting = _tried(org_id, hook_id, lease, until, told.posts)
+                under_way[hook_id] = asyncio.create_task(posting)
+                told.subscriptions += 1
+        if raised or under_way:
+            begun.set()
+        if not under_way:
+            return
+        await asyncio.wait(under_way.values(), timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
+        for hook_id in [hook_id for hook_id, task in under_way.items() if task.done()]:
+            del under_way[hook_id]
 
 
 async def _tried(

@@ -41,6 +41,7 @@ create table integration_hook_deliveries (
     attempts int not null default 0,
     tries int not null default 0,          -- attempts since it was last asked for: a resend begins anew
     due_at timestamptz not null default now(),
+    behind boolean not null default false, -- it was put off for one before it, and holds up those after it
     sending_at timestamptz,
     status int,                            -- of the last answer
     reason text,                           -- why it failed last, or why it is not sent
@@ -51,7 +52,7 @@ create table integration_hook_deliveries (
 create index integration_hook_deliveries_open on integration_hook_deliveries (hook_id, seq)
     where state in ('waiting', 'sending');
 create index integration_hook_deliveries_held on integration_hook_deliveries (hook_id, record_id)
-    where state = 'sending' or state = 'waiting' and attempts > 0;
+    where state = 'sending' or state = 'waiting' and (attempts > 0 or behind);
 create index integration_hook_deliveries_failed on integration_hook_deliveries (hook_id, seq) where state = 'dead';
 create index on integration_hook_deliveries (event_id);
 
