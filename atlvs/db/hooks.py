@@ -188,9 +188,9 @@ async def farewell_organizations() -> list[UUID]:
 
 
 async def farewells(tx: Transaction) -> list[dict[str, Any]]:
-    """Ended subscriptions whose Zaps are to be paused now; somebody else waits a minute for us."""
+    """Ended subscriptions whose Zaps are to be paused now; somebody else waits ten minutes for us."""
     cursor = await tx.execute(
-        "update integration_hooks set farewell_at = now() + interval '1 minute', farewells = farewells + 1"
+        "update integration_hooks set farewell_at = now() + interval '10 minutes', farewells = farewells + 1"
         " where farewell_at <= now() returning id, org_id, target, farewells - 1 as farewells"
     )
     return await cursor.fetchall()

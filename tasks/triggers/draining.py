@@ -80,7 +80,7 @@ async def settle(seconds: float) -> None:
 async def _drain(until: float, begun: asyncio.Event, told: Told) -> None:
     for org_id in await hook_queue.leased_organizations():
         told.recovered += await hook_queue.recover(org_id)
-    told.farewells += await say_farewells()
+    farewells = asyncio.create_task(say_farewells())  # to targets that may hang
     under_way: dict[UUID, asyncio.Task[None]] = {}
     async with leasing() as lease:
         try:
@@ -88,6 +88,7 @@ async def _drain(until: float, begun: asyncio.Event, told: Told) -> None:
         finally:  # under our lease, and they alone know what becomes of their posts
             if under_way:
                 await asyncio.wait(under_way.values())
+            told.farewells += await farewells
 
 
 async def _work(

@@ -1,12 +1,17 @@
 """Pausing the Zaps of subscriptions that we ended: Zapier takes a DELETE of the target for that
 (https://docs.zapier.com/platform/build/hook-trigger, "reverse unsubscribe")."""
 
+import asyncio
+from typing import Any
+from uuid import UUID
+
 from atlvs.db import hooks
 from atlvs.db.engine import database
 from atlvs.errors import IntegrationError, Rejected
 from atlvs.hooks import TRIES, jittered
 from blocks import targets
 
+AT_ONCE = 32
 DONE = (404, 405, 410)  # there is nothing to pause
 
 
@@ -16,13 +21,18 @@ async def say_farewells() -> int:
     for org_id in await hooks.farewell_organizations():
         async with database().org(org_id) as tx:
             leaving = await hooks.farewells(tx)
-        for row in leaving:
-            number = row["farewells"]
-            done = await _said(hooks.target_in(row)) or number >= len(TRIES)
-            async with database().org(org_id) as tx:
-                await hooks.said_farewell(tx, row["id"], None if done else jittered(TRIES[number]))
-            said += done
+        for start in range(0, len(leaving), AT_ONCE):
+            some = leaving[start : start + AT_ONCE]
+            said += sum(await asyncio.gather(*(_say(org_id, row) for row in some)))
     return said
+
+
+async def _say(org_id: UUID, row: dict[str, Any]) -> bool:
+    number = row["farewells"]
+    done = await _said(hooks.target_in(row)) or number >= len(TRIES)
+    async with database().org(org_id) as tx:
+        await hooks.said_farewell(tx, row["id"], None if done else jittered(TRIES[number]))
+    return done
 
 
 async def _said(url: str) -> bool:
