@@ -9,9 +9,9 @@ from uuid import UUID
 
 import pytest
 from conftest import Rows
+from hostile_answers import ACCEPTED, EITHER, UNKNOWN
 from hostile_target import Target, listening, well
 from target_names import Names, connections_tried
-from test_targets_answers import ACCEPTED, EITHER, UNKNOWN
 
 from atlvs.errors import Rejected
 from atlvs.settings import settings

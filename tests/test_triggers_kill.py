@@ -80,22 +80,26 @@ async def test_every_change_reaches_every_subscriber_however_often_it_is_killed(
 async def test_two_at_once_post_nothing_twice(busy_world: World):
     await busy_world.listen()
     both = await asyncio.gather(*(asyncio.to_thread(Posting) for _ in range(2)))
-    await busy_world.change(1_000)
+    for _ in range(10):  # whoever is free takes the next ones
+        await busy_world.change(100)
+        await asyncio.sleep(0.3)
     outcomes = await asyncio.gather(*(asyncio.to_thread(one.finish) for one in both))
     judge(busy_world, 0)
     assert [set(one) for one in outcomes] == [{"delivered"}] * 2  # both had their share
     assert sum(sum(one.values()) for one in outcomes) == 2 * sum(busy_world.made.values())
 
 
-async def test_one_killed_beside_another_leaves_nothing_behind(busy_world: World):
+async def test_one_killed_beside_another_is_taken_over_at_once(busy_world: World):
     await busy_world.listen()
+    for _, target, _ in busy_world.targets:
+        busy_world.zaps.behave(target, "slow", seconds=0.3)
+    doomed = await asyncio.to_thread(Posting, ATLVS_KILL_AT="hooks.answered:500")
+    await busy_world.change(1_000)
+    await asyncio.sleep(0.2)  # it has them all under way
     steady = await asyncio.to_thread(Posting)
-    writing = asyncio.create_task(busy_world.change(1_200, pause=0.5))
-    for number in range(2):
-        await asyncio.to_thread(killed, number, None, 0)
-    await writing
+    assert await asyncio.to_thread(doomed.ended) == -signal.SIGKILL
     await asyncio.to_thread(steady.finish)
-    judge(busy_world, 2)
+    assert judge(busy_world, 1) > 0
 
 
 async def test_lost_connections_of_a_living_process_repeat_nothing(busy_world: World):
@@ -106,7 +110,7 @@ async def test_lost_connections_of_a_living_process_repeat_nothing(busy_world: W
     posting = await asyncio.to_thread(Posting)
     writing = asyncio.create_task(busy_world.change(900))
     await asyncio.sleep(1)
-    for _ in range(8):
+    for _ in range(4):
         busy_world.rows(
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
             " and usename = 'postgres' and pid <> pg_backend_pid()"
@@ -115,14 +119,8 @@ async def test_lost_connections_of_a_living_process_repeat_nothing(busy_world: W
         await asyncio.sleep(0.4)
     await writing
     outcomes = await asyncio.to_thread(posting.finish)
-    print(
-        dict(outcomes),
-        busy_world.rows(
-            "select outcome, error, count(*) from integration_hook_attempts group by 1, 2"
-        ),
-    )
-    for _, target, _ in busy_world.targets:
-        assert busy_world.zaps.counts(target)["repeated"] == {}
+    assert outcomes["delivered"] > 0
+    assert judge(busy_world, 0) == 0
 
 
 def killed(number: int, place: str | None, times: int) -> None:
@@ -136,8 +134,8 @@ def killed(number: int, place: str | None, times: int) -> None:
     posting.kill()
 
 
-def judge(world: World, kills: int) -> None:
-    """What was told is what was done, and the log knows each attempt."""
+def judge(world: World, kills: int) -> int:
+    """What was told is what was done, and the log knows each attempt. How many came again."""
     happened: dict[str, dict[str, int]] = {}
     for type, id, seq in world.rows("select type, id::text, seq from integration_outbox"):
         happened.setdefault(type, {})[id] = seq
@@ -150,6 +148,7 @@ def judge(world: World, kills: int) -> None:
     print(
         f"came again, by subscription: {again}; in doubt: {sum(map(Counter.total, doubts.values()))}"
     )
+    return sum(again)
 
 
 def in_doubt(rows: Rows) -> dict[UUID, Counter[str]]:
@@ -177,7 +176,7 @@ def in_doubt(rows: Rows) -> dict[UUID, Counter[str]]:
 def judge_target(
     zaps: ZapierAccount, target: str, happened: dict[str, int], doubts: Counter[str], kills: int
 ) -> int:
-    """Each event at least once and in its record's order; again only what was in doubt. How many came again."""
+    """Each event at least once and in its record's order, again only what was in doubt: so many."""
     came = zaps.counts(target, all=1)
     assert came["arrived"] == came["accepted"]  # each well signed
     assert came["counts"].keys() == happened.keys()

@@ -114,7 +114,7 @@ def test_zap_is_switched_on_listed_and_off(zapier_app: ZapierApp, rows: Any):
     assert zapier_app("GET", HOOKS).json() == {"hooks": []}
 
 
-@pytest.mark.parametrize("id", [str(uuid4()), "seven", "a%20b", "%22%3C"])
+@pytest.mark.parametrize("id", ["00000000-0000-4000-8000-000000000000", "seven", "a%20b", "%22%3C"])
 def test_what_never_was_on_is_off(zapier_app: ZapierApp, id: str):
     answer = zapier_app("DELETE", f"{HOOKS}/{id}")
     assert (answer.status_code, answer.json()["status"]) == (200, "ended")
