@@ -68,7 +68,9 @@ class Story:
         await self._webhooks()
         step("A reminder to the guests of an event: tried first, then asked for twice, sent once")
         await telling.tell()
-        step("Two Zaps: one makes contacts of a web form, which is sent twice; one listens to contacts")
+        step(
+            "Two Zaps: one makes contacts of a web form, which is sent twice; one listens to contacts"
+        )
         await Zapping(self.control, self.org_id, self.product.web_url or "").tell()
         step("Reading everything once more: what is known stays untouched")
         report("Full sync", await full_sync())

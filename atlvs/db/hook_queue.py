@@ -234,7 +234,9 @@ async def finish(tx: Transaction, posted: Sequence[Posted]) -> None:
             "outcomes": texts(one.outcome for one in posted),
             "statuses": plain(one.status for one in posted),
             "errors": texts(one.error for one in posted),
-            "responses": texts(one.response for one in posted),
+            "responses": texts(
+                None if one.outcome == "delivered" else one.response for one in posted
+            ),
             "waits": plain(one.wait for one in posted),
             "starts": times(one.started_at for one in posted),
             "tooks": plain(one.took_ms for one in posted),

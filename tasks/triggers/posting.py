@@ -24,6 +24,7 @@ from atlvs.db.hook_queue import Claimed, Posted
 from atlvs.errors import IntegrationError, OutcomeUnknown, Rejected, Unavailable
 from atlvs.hooks import GIVEN_UP, LONGEST_REST, next_try, payload, rest, signature
 from atlvs.settings import settings
+from atlvs.targets import without_address
 from blocks import targets
 from blocks.wire import retry_after
 from tasks.triggers.trouble import tell_owner
@@ -203,7 +204,10 @@ async def post(one: Claimed, id: str, body: bytes, url: str, keys: Sequence[str]
     else:
         posted = answered(one, answer)
     checkpoint("hooks.answered")
-    return replace(posted, started_at=started, took_ms=(monotonic() - began) * 1000)
+    well = posted.outcome == "delivered"  # then it is not kept
+    shown = posted.response if well else without_address(posted.response, url)
+    took = (monotonic() - began) * 1000
+    return replace(posted, started_at=started, took_ms=took, response=shown)
 
 
 def body_of(one: Claimed, beside: dict[str, Any]) -> bytes:
