@@ -27,7 +27,9 @@ class TableMap(BaseModel):
 class Settings(BaseSettings):
     """Everything that a process reads from its environment, besides providers' credentials."""
 
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        extra="ignore", env_ignore_empty=True, populate_by_name=True, hide_input_in_errors=True
+    )
 
     database_url: SecretStr | None = Field(None, alias="DATABASE_URL")
     owner_database_url: SecretStr | None = Field(None, alias="ATLVS_OWNER_DATABASE_URL")

@@ -93,7 +93,8 @@ def running(data_dir: Path) -> dict[str, Any] | None:
 
 
 def described(pid: int) -> dict[str, Any]:
-    """A process, so that it can be known again: numbers are reused."""
+    """A process, so that it can be known again: numbers are reused. One that begins at this moment has no
+    command line yet: it is known by its number and start."""
     process = psutil.Process(pid)
     return {"pid": pid, "started": _started(process), "command": process.cmdline()}
 
@@ -145,7 +146,7 @@ def _same(told: dict[str, Any] | None) -> psutil.Process | None:
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(told["pid"])
         same = abs(_started(process) - told["started"]) < 0.1
-        if same and process.cmdline() == told["command"]:
+        if same and told["command"] in ([], process.cmdline()):
             return process
     return None
 

@@ -1,5 +1,6 @@
 """A real Prefect server on its own embedded PostgreSQL, with a worker: one for all tests."""
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
@@ -18,10 +19,20 @@ def prefect_up() -> Iterator[Up]:
     home = Path(tempfile.mkdtemp(prefix="atlvs-p-", dir="/tmp"))  # noqa: S108  # short: socket paths
     up = Up(home, {"prefect", "worker"})
     try:
-        yield up.ready()
+        up.ready()
+        with prefect_settings(up.settings):
+            asyncio.run(_no_schedules())
+        yield up
     finally:
         up.kill()
         shutil.rmtree(home, ignore_errors=True)
+
+
+async def _no_schedules() -> None:
+    """Every minute some runs would start of themselves, each a process: tests have nothing of them."""
+    async with get_client() as client:
+        for deployment in await client.read_deployments():
+            await client.pause_deployment(deployment.id)
 
 
 @pytest.fixture

@@ -52,6 +52,9 @@ WHOLE: Json = {
     "due_on": "2026-12-31",
     "message": "See you there.",
     "headline": "Doors open earlier",
+    "connection": "deal.won to hooks.example.com/…",
+    "reason": "The target said 500.",
+    "mend": "Enable it again.",
     "url": "https://atlvs.test/things/1",
 }
 HOSTILE = [

@@ -147,7 +147,7 @@ async def test_a_silent_name_server_does_not_hold_up_the_check(
     names.silent.add(names.leads("silent.example.com", ["10.0.0.5"]))
     began = monotonic()
     await targets.resolved("silent.example.com")
-    assert monotonic() - began < 1.5
+    assert monotonic() - began < 4
 
 
 @pytest.mark.parametrize("close", ["10.0.0.5", "127.0.0.1", "[::1]", "[fd00:ec2::254]"])

@@ -21,7 +21,7 @@ from atlvs.errors import IntegrationError, OutcomeUnknown, Unavailable
 from atlvs.settings import settings
 from blocks import targets
 
-PATIENCE = 1.0  # seconds, in place of 40
+PATIENCE = 2.0  # seconds, in place of 40
 READING = 0.3  # in place of 5
 
 
@@ -49,7 +49,7 @@ async def test_a_status_counts_and_of_the_rest_little_is_read(talk: Talk):
         assert answer.status in (200, 204)
         assert len(answer.text) <= targets.READ
         assert "\x00" not in answer.text
-        assert monotonic() - began < READING + 0.3
+        assert monotonic() - began < READING + 1.5
         assert target.sent < 20_000_000  # what a socket holds, not what they would send
 
 
@@ -59,7 +59,7 @@ async def test_what_is_no_answer_leaves_the_outcome_unknown(talk: Talk):
         began = monotonic()
         with pytest.raises(OutcomeUnknown) as unknown:
             await post(target)
-        assert monotonic() - began < PATIENCE + 0.5
+        assert monotonic() - began < PATIENCE + 2
         assert target.sent < 20_000_000
         assert "secret" not in str(unknown.value)
         assert "127.0.0.1" not in str(unknown.value)
@@ -71,7 +71,7 @@ async def test_a_garbled_answer_is_an_answer_or_none(talk: Talk):
         began = monotonic()
         with suppress(OutcomeUnknown):
             assert (await post(target)).status in (99, 101, 199, 200, 204, 600, 999)
-        assert monotonic() - began < PATIENCE + 0.5
+        assert monotonic() - began < PATIENCE + 2
 
 
 async def test_interim_answers_hold_nobody_up():
@@ -80,7 +80,7 @@ async def test_interim_answers_hold_nobody_up():
         began = monotonic()
         with pytest.raises(OutcomeUnknown):
             await post(target)
-        assert monotonic() - began < PATIENCE / 2
+        assert monotonic() - began < PATIENCE
 
 
 async def test_an_archive_is_never_unpacked():

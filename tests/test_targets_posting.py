@@ -142,7 +142,7 @@ async def test_hostile_targets_hold_up_no_other(
     caplog: pytest.LogCaptureFixture,
 ):
     del switch
-    monkeypatch.setattr(targets, "TIMEOUT", 3.0)
+    monkeypatch.setattr(targets, "TIMEOUT", 6.0)
     hostile = {name: talk for kind in (ACCEPTED, UNKNOWN, EITHER) for name, talk in kind.items()}
     async with resources():
         contexts = [listening(talk) for talk in hostile.values()]
@@ -159,7 +159,7 @@ async def test_hostile_targets_hold_up_no_other(
             draining = asyncio.create_task(drain_triggers(10))
             while sum(caller.requests for caller in receiving.callers) < 10:
                 await asyncio.sleep(0.01)
-                assert monotonic() - began < 2.5
+                assert monotonic() - began < 5
             told = await draining
         finally:
             for one in contexts:

@@ -98,7 +98,7 @@ async def test_a_restart_of_postgresql_loses_nothing(
     warm_drainer.send_signal(signal.SIGTERM)
     _, said = warm_drainer.communicate(timeout=30)
     assert warm_drainer.returncode == 0
-    assert "Traceback" not in said
+    assert "Traceback" not in said, said
 
 
 def delivered(rows: Rows, number: int, counted: str = "count(distinct event_id)") -> None:

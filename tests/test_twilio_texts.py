@@ -34,6 +34,9 @@ FULL: dict[str, Any] = {
     "currency": "eur",
     "percent": 80.0,
     "incident_title": "Fire alarm",
+    "connection": "deal.won",
+    "reason": "The target said 500.",
+    "mend": "Enable it.",
     "severity": "high",
     "reset_url": "https://atlvs.test/reset/abc",
     "invoice_number": "INV-7",
@@ -56,6 +59,7 @@ TEXTS = {
     "invoice_sent": "Invoice INV-7 over 1,250.00 EUR. https://atlvs.test/x",
     "payment_receipt": "We received 1,250.00 EUR. Thank you. https://atlvs.test/x",
     "announcement": "Doors open at seven",
+    "connection_trouble": "deal.won needs you: The target said 500. Enable it.",
 }
 
 

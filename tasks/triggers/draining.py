@@ -67,8 +67,15 @@ async def drain_triggers(
         work.result()
     else:
         _lingering.add(work)
-        work.add_done_callback(_lingering.discard)
+        work.add_done_callback(_over)
     return told
+
+
+def _over(work: asyncio.Task[None]) -> None:
+    _lingering.discard(work)
+    if not work.cancelled() and (error := work.exception()):
+        why = error if isinstance(error, IntegrationError) else type(error).__name__
+        log.warning("A drain that lingered did not end well: %s", why)
 
 
 async def settle(seconds: float) -> None:

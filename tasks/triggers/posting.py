@@ -73,15 +73,30 @@ class _Posting:
 
     async def run(self) -> None:
         """Until nothing is due, the time is over or the target has to rest."""
-        while True:
-            await self._round()
-            if not self.under_way:
-                return
-            await asyncio.wait(self.under_way, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait(self.under_way, timeout=TOGETHER)
-            ended = {task for task in self.under_way if task.done()}
-            self.under_way -= ended
-            self.finished = [task.result() for task in ended]
+        try:
+            while True:
+                await self._round()
+                if not self.under_way:
+                    return
+                await asyncio.wait(self.under_way, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(self.under_way, timeout=TOGETHER)
+                self._collect()
+        finally:
+            await self._last_words()
+
+    def _collect(self) -> None:
+        ended = {task for task in self.under_way if task.done()}
+        self.under_way -= ended
+        self.finished += [task.result() for task in ended]
+
+    async def _last_words(self) -> None:
+        """Whatever went wrong here: what is on its way comes back, and is written."""
+        if self.under_way:
+            await asyncio.wait(self.under_way)
+            self._collect()
+        if self.finished:
+            async with database().org(self.org_id) as tx:
+                await hook_queue.finish(tx, self.finished)
 
     async def _round(self) -> None:
         """Write what came back, and claim what is next, in one transaction."""

@@ -82,7 +82,9 @@ class Sending:
     def _cost(self) -> list[Result]:
         """CPU of a message, against the bare sender."""
         ours, bare = [], []
-        rounds = self.rounds if self.rounds < 3 else self.rounds + 2  # short ones, which differ more
+        rounds = (
+            self.rounds if self.rounds < 3 else self.rounds + 2
+        )  # short ones, which differ more
         for number in range(rounds):
             self.say(f"sending {self.messages:,} SMS, round {number + 1} of {rounds}")
             ours.append(self._ours(self.messages))

@@ -108,6 +108,10 @@ create or replace function atlvs_record(row_now jsonb, names jsonb) returns json
     select case when names is null then row_now else atlvs_renamed(row_now, names) end
 $$;
 
+-- Those that wait, in their order, however many are done.
+drop index integration_outbox_waiting;
+create index integration_outbox_waiting on integration_outbox (org_id, seq) where state = 'waiting';
+
 -- The newest events of a type, as samples; those of a time range, for a replay.
 create index integration_outbox_types on integration_outbox (org_id, type, seq desc);
 
