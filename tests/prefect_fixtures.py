@@ -21,14 +21,14 @@ def prefect_up() -> Iterator[Up]:
     try:
         up.ready()
         with prefect_settings(up.settings):
-            asyncio.run(_no_schedules())
+            asyncio.run(no_schedules())
         yield up
     finally:
         up.kill()
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def _no_schedules() -> None:
+async def no_schedules() -> None:
     """Every minute some runs would start of themselves, each a process: tests have nothing of them."""
     async with get_client() as client:
         for deployment in await client.read_deployments():

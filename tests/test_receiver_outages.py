@@ -1,6 +1,7 @@
 """Webhooks when something is wrong: poison, a lost database, kill -9 under load."""
 
 import asyncio
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
@@ -135,10 +136,14 @@ def test_database_away_is_503_and_the_same_event_is_taken_later(
 
 def rename(postgres: str, old: str, new: str) -> None:
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [old]
-        )
-        connection.execute(f'alter database "{old}" rename to "{new}"'.encode())
+        for _ in range(100):
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [old]
+            )
+            with contextlib.suppress(psycopg.errors.ObjectInUse):  # somebody was quicker
+                connection.execute(f'alter database "{old}" rename to "{new}"'.encode())
+                return
+    raise AssertionError("the database is always in use")
 
 
 class Sender:
