@@ -139,7 +139,7 @@ class Sandbox:
         """`off=True`, `default=True`, or `reads=…`, `writes=…`, `search=…` a second."""
         self.control("POST", "limits", {"provider": provider, **given})
 
-    def wait_for_webhooks(self, count: int, seconds: float = 10) -> list[dict[str, Any]]:
+    def wait_for_webhooks(self, count: int, seconds: float = 60) -> list[dict[str, Any]]:
         """The attempts for the account, once there are so many."""
         until = time.monotonic() + seconds
         while len(attempts := self.webhooks()["attempts"]) < count:

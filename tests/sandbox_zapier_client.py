@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+import json
 import time
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+import requests
 from sandbox_client import Sandbox
 
 Object = dict[str, Any]
+HOOK_SECRET = "whsec_" + base64.b64encode(b"h" * 32).decode()
 
 
 class ZapierAccount:
@@ -162,7 +168,30 @@ class ZapierAccount:
         return self.control("POST", f"zaps/{zap['id']}/replay")
 
 
-def until(look: Callable[[], Any], done: Callable[[Any], bool], seconds: float = 10) -> Any:
+def event(number: int, record: str = "r1", at: int | None = None, **data: Any) -> Object:
+    moment = f"2026-01-02T03:04:{number if at is None else at:02d}.000000+00:00"
+    content = {"id": record, **data}
+    return {"id": f"e{number}", "type": "contact.created", "occurred_at": moment, "data": content}
+
+
+def post(target: str, content: Any, **given: Any) -> requests.Response:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    given = {"timeout": 10, "allow_redirects": False, "data": body} | given
+    return requests.request("POST", target, **given)  # noqa: S113  there is one
+
+
+def signed(secret: str, body: bytes, at: float, identifier: str = "e1") -> dict[str, str]:
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    message = f"{identifier}.{int(at)}.".encode() + body
+    digest = base64.b64encode(hmac.new(key, message, hashlib.sha256).digest()).decode()
+    return {
+        "webhook-id": identifier,
+        "webhook-timestamp": str(int(at)),
+        "webhook-signature": f"v1,{digest}",
+    }
+
+
+def until(look: Callable[[], Any], done: Callable[[Any], bool], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while not done(seen := look()):
         assert time.monotonic() < end, seen

@@ -99,7 +99,7 @@ def events_in(received: list[tuple[bytes, dict[str, str]]]) -> list[Json]:
     return [event for body, _ in received for event in orjson.loads(body)]
 
 
-def wait_for_events(listener: Listener, count: int, seconds: float = 5) -> list[Json]:
+def wait_for_events(listener: Listener, count: int, seconds: float = 60) -> list[Json]:
     until = time.monotonic() + seconds
     while len(events := events_in(listener.received)) < count:
         assert time.monotonic() < until, f"{len(events)} of {count} events came"

@@ -11,45 +11,32 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Timer
 from typing import Any
-from unittest.mock import patch
 from uuid import UUID
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from prefect import Flow, Task
+from prefect import Flow
+from without_prefect import body
 
 from atlvs.db import inbox, requests
 from atlvs.settings import settings
 from blocks.base import release
 from blocks.stripe import Stripe
-from flows import report, webhooks
+from flows import webhooks
 from flows.stripe import sync
 from tasks.stripe import feed, pages
 from tasks.stripe.service import SERVICE
 
-
-@contextmanager
-def without_prefect() -> Iterator[None]:
-    """Tasks are plain functions and reports go nowhere, for as long as it lasts."""
-    with ExitStack() as stack:
-        for module in (feed, pages, sync, webhooks):
-            for name, one in list(vars(module).items()):
-                if isinstance(one, Task):
-                    stack.enter_context(patch.object(module, name, one.fn))
-        stack.enter_context(patch.object(report, "acreate_markdown_artifact", _nowhere))
-        yield
+MODULES = (feed, pages, sync, webhooks)
 
 
 async def run(flow: Flow[..., Any], **parameters: Any) -> dict[str, Any]:
     """One run of a flow's body; its summary."""
-    with without_prefect():
-        return await flow.fn(**parameters)
+    return await body(flow, MODULES, **parameters)
 
 
 async def full(**parameters: Any) -> dict[str, Any]:
@@ -68,10 +55,6 @@ async def service(method: str, request: UUID, **parameters: Any) -> dict[str, An
     """One method of Stripe's service interface."""
     async with Stripe.opened() as connection:
         return await SERVICE[method].fn(connection, request, **parameters)
-
-
-async def _nowhere(**_artifact: Any) -> None:
-    """Where a Prefect server would keep the report."""
 
 
 async def act(what: str, given: dict[str, Any]) -> dict[str, Any]:

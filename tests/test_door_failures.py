@@ -104,11 +104,11 @@ def test_write_goes_on_when_its_caller_leaves(own: Caller) -> None:
             headers={"Authorization": f"Bearer {own.key}"},
             timeout=0.5,
         )
-    wait_until(lambda: SLOW_ENDED == ["kept"], 5)
+    wait_until(lambda: SLOW_ENDED == ["kept"])
 
 
 def test_call_is_bounded(own: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_module, "CALL_SECONDS", 0.3)
     assert refused(own("write_slowly", {"note": "late"}), 504, "outcome_unknown")
     assert refused(own("read_slowly"), 503, "unavailable")
-    wait_until(lambda: SLOW_ENDED == ["late"], 5)
+    wait_until(lambda: SLOW_ENDED == ["late"])

@@ -190,7 +190,7 @@ async def test_a_killed_sender_leaves_what_it_began_in_doubt(ledger: Ledger):
     process.send_signal(signal.SIGKILL)
     process.wait(10)
     found = await deliveries.recover(ledger.org)
-    for _ in range(50):
+    for _ in range(600):
         if found:
             break
         await asyncio.sleep(0.1)

@@ -199,7 +199,7 @@ async def completed_run(client: PrefectClient, deployment: Any) -> FlowRun:
     wanted = FlowRunFilter.model_validate(
         {"deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["COMPLETED"]}}}
     )
-    for _ in range(150):
+    for _ in range(300):
         if runs := await client.read_flow_runs(flow_run_filter=wanted):
             return runs[0]
         await asyncio.sleep(0.3)
@@ -208,7 +208,7 @@ async def completed_run(client: PrefectClient, deployment: Any) -> FlowRun:
 
 async def logged(client: PrefectClient, run: FlowRun, line: str) -> bool:
     wanted = LogFilter.model_validate({"flow_run_id": {"any_": [run.id]}})
-    for _ in range(100):  # lines are sent in batches
+    for _ in range(600):  # lines are sent in batches
         if line in [log.message for log in await client.read_logs(wanted)]:
             return True
         await asyncio.sleep(0.1)

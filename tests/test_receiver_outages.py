@@ -129,7 +129,7 @@ def test_database_away_is_503_and_the_same_event_is_taken_later(
         assert httpx.get(f"{receiver}/metrics", timeout=15).status_code == 200
     finally:
         rename(postgres, f"{name}_away", f"{name}")
-    wait_until(lambda: post(receiver, body).status_code == 200, 30)
+    wait_until(lambda: post(receiver, body).status_code == 200)
     assert ids(rows) == ["evt_0", "evt_1"]
     assert httpx.get(f"{receiver}/readyz", timeout=5).json() == {"ready": True, "missing": []}
 
@@ -186,7 +186,7 @@ class Sender:
 def test_kill_under_load_loses_nothing_that_was_acknowledged(receiving: UUID, rows: Any) -> None:
     web = WebProcess()
     sender = Sender(web.url)
-    wait_until(lambda: len(sender.acknowledged) > 300, 30)
+    wait_until(lambda: len(sender.acknowledged) > 300)
     web.kill()
     sender.finish()
     assert sender.odd == []
@@ -204,7 +204,7 @@ def test_kill_under_load_loses_nothing_that_was_acknowledged(receiving: UUID, ro
 def test_sigterm_under_load_finishes_what_was_accepted(receiving: UUID, rows: Any) -> None:
     web = WebProcess()
     sender = Sender(web.url)
-    wait_until(lambda: len(sender.acknowledged) > 100, 30)
+    wait_until(lambda: len(sender.acknowledged) > 100)
     code, said = web.stop()
     sender.finish()
     assert code == 0

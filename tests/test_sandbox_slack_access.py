@@ -43,9 +43,9 @@ def test_tokens_that_were_not_given_out_are_refused(
 
 
 def test_token_in_the_address_is_not_taken(slack: Workspace) -> None:
-    answer = requests.post(slack.base + "auth.test", params={"token": slack.token}, timeout=5)
+    answer = requests.post(slack.base + "auth.test", params={"token": slack.token}, timeout=30)
     assert answer.json()["error"] == "not_authed"
-    answer = requests.post(slack.base + "auth.test", data={"token": slack.token}, timeout=5)
+    answer = requests.post(slack.base + "auth.test", data={"token": slack.token}, timeout=30)
     assert answer.json()["ok"]
 
 
@@ -84,7 +84,7 @@ def test_malformed_requests_are_refused(
     slack: Workspace, headers: dict[str, str], body: bytes, error: str
 ) -> None:
     sent = headers | {"authorization": f"Bearer {slack.token}"}
-    answer = requests.post(slack.base + "chat.postMessage", data=body, headers=sent, timeout=5)
+    answer = requests.post(slack.base + "chat.postMessage", data=body, headers=sent, timeout=30)
     assert answer.json()["error"] == error
     check_answer("chat.postMessage", answer.content)
 
@@ -95,15 +95,15 @@ def test_json_is_not_read_by_methods_that_only_read(slack: Workspace) -> None:
         slack.base + "users.lookupByEmail",
         json={"email": "ada@example.com"},
         headers=headers,
-        timeout=5,
+        timeout=30,
     ).json()
     assert answer["response_metadata"]["messages"] == ["[ERROR] missing required field: email"]
     assert answer["warning"] == "missing_charset"
-    unknown = requests.post(slack.base + "chat.post", headers=headers, timeout=5).json()
+    unknown = requests.post(slack.base + "chat.post", headers=headers, timeout=30).json()
     assert unknown == {"ok": False, "error": "unknown_method", "req_method": "chat.post"}
     parts = {"channel": (None, slack.channel("crew")), "text": (None, "as parts")}
     url = slack.base + "chat.postMessage"
-    assert requests.post(url, files=parts, headers=headers, timeout=5).json()["ok"]
+    assert requests.post(url, files=parts, headers=headers, timeout=30).json()["ok"]
 
 
 def install(slack: Workspace, **more: str) -> Object:
@@ -115,7 +115,7 @@ def install(slack: Workspace, **more: str) -> Object:
         "state": "s1",
     }
     url = f"{slack.sandbox.base('slack')}/oauth/v2/authorize"
-    answer = requests.get(url, params=asked | more, allow_redirects=False, timeout=5)
+    answer = requests.get(url, params=asked | more, allow_redirects=False, timeout=30)
     assert answer.status_code == 302, answer.text
     return {k: v[0] for k, v in parse_qs(urlsplit(answer.headers["location"]).query).items()}
 
@@ -124,7 +124,7 @@ def exchanged(slack: Workspace, **given: str) -> Object:
     client = (slack.made["client_id"], slack.made["client_secret"])
     if "code" in given:
         given = {"redirect_uri": "http://127.0.0.1/oauth/slack/callback", **given}
-    return requests.post(slack.base + "oauth.v2.access", data=given, auth=client, timeout=5).json()
+    return requests.post(slack.base + "oauth.v2.access", data=given, auth=client, timeout=30).json()
 
 
 def test_code_is_good_for_one_token(slack: Workspace, sandbox: Sandbox) -> None:
@@ -255,7 +255,7 @@ def test_incoming_webhook_posts_into_its_channel(slack: Workspace) -> None:
     url = slack.sandbox.base("slack") + path
 
     def post(given: Object, to: str = url) -> tuple[int, str]:
-        answer = requests.post(to, json=given, timeout=5)
+        answer = requests.post(to, json=given, timeout=30)
         return answer.status_code, answer.text
 
     assert post({"text": "hello"}) == (200, "ok")
@@ -274,7 +274,7 @@ def test_installing_may_bring_an_incoming_webhook(slack: Workspace) -> None:
     granted = exchanged(slack, code=install(slack, scope="chat:write,incoming-webhook")["code"])
     hook = granted["incoming_webhook"]
     assert hook["channel"] == "#general"
-    assert requests.post(hook["url"], json={"text": "hello"}, timeout=5).text == "ok"
+    assert requests.post(hook["url"], json={"text": "hello"}, timeout=30).text == "ok"
     assert [each["channel"] for each in slack.received()] == [hook["channel_id"]]
 
 

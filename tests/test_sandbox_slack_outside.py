@@ -130,7 +130,7 @@ def test_clicks_come_as_forms(slack: Workspace, listener: Listener) -> None:
 def test_request_urls_must_answer_the_challenge(slack: Workspace, listener: Listener) -> None:
     given = {"key": slack.name, "events_url": listener.url}
     url = f"{slack.sandbox.url}/_sandbox/slack/settings"
-    answer = requests.post(url, json=given, timeout=10)
+    answer = requests.post(url, json=given, timeout=30)
     assert (answer.status_code, "without the challenge" in answer.text) == (400, True)
     ((body, headers),) = listener.wait(1)
     assert verified(slack, (body, headers))["type"] == "url_verification"
@@ -180,7 +180,7 @@ def test_faults_speak_slack(slack: Workspace, sandbox: Sandbox) -> None:
     fault("status", status=200, body={"ok": False, "error": "fatal_error"})
     url, headers = slack.base + "chat.postMessage", {"authorization": f"Bearer {slack.token}"}
     given = {"channel": "crew", "text": "x"}
-    answered = requests.post(url, json=given, headers=headers, timeout=5).json()
+    answered = requests.post(url, json=given, headers=headers, timeout=30).json()
     assert answered["error"] == "fatal_error"
 
 

@@ -104,7 +104,7 @@ def test_magic_numbers_of_test_credentials(sandbox: Sandbox) -> None:
 
 def test_who_may_call(sandbox: Sandbox, account: TwilioAccount) -> None:
     url = f"{sandbox.base('twilio')}{account.path('.json')}"
-    refused = requests.get(url, timeout=5)
+    refused = requests.get(url, timeout=30)
     assert code_of(refused) == (401, 20003)
     assert refused.headers["WWW-Authenticate"] == 'Basic realm="Twilio API"'
     assert code_of(account("GET", ".json", auth=(account.sid, "wrong"))) == (401, 20003)
@@ -144,11 +144,11 @@ def test_paths_methods_and_bodies(sandbox: Sandbox, account: TwilioAccount) -> N
     assert code_of(missing) == (404, 20404)
     assert missing.headers["Twilio-Request-Id"].startswith("RQ")
     url, auth = sandbox.base("twilio") + account.path("/Messages"), (account.sid, account.token)
-    assert requests.put(url + ".json", auth=auth, timeout=5).json()["code"] == 20004
+    assert requests.put(url + ".json", auth=auth, timeout=30).json()["code"] == 20004
     given = {"To": PHONE, "From": NUMBER, "Body": "x"}
-    as_json = requests.post(url + ".json", json=given, auth=auth, timeout=5)
+    as_json = requests.post(url + ".json", json=given, auth=auth, timeout=30)
     assert code_of(as_json) == (400, 21604), "only forms have parameters"
-    as_xml = requests.get(url, auth=auth, timeout=5)
+    as_xml = requests.get(url, auth=auth, timeout=30)
     assert as_xml.headers["content-type"] == "application/xml"
     assert b"<Code>20404</Code>" in as_xml.content
 

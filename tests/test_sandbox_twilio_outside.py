@@ -174,7 +174,7 @@ def test_addresses_for_replies_are_set(sandbox: Sandbox, account: TwilioAccount)
     where = sandbox.base("twilio") + account.path(f"/IncomingPhoneNumbers/{number}.json")
 
     def post(**fields: str) -> requests.Response:
-        return requests.post(where, fields, auth=(account.sid, account.token), timeout=5)
+        return requests.post(where, fields, auth=(account.sid, account.token), timeout=30)
 
     assert post(SmsUrl=url).json()["sms_url"] == url
     assert post(FriendlyName="Crew").json()["sms_url"] == url
@@ -242,7 +242,7 @@ def test_too_many_at_once(sandbox: Sandbox, account: TwilioAccount) -> None:
     url = sandbox.base("twilio") + account.path("/Messages.json")
 
     def ask() -> None:
-        answers.append(requests.get(url, auth=(account.sid, account.token), timeout=5))
+        answers.append(requests.get(url, auth=(account.sid, account.token), timeout=30))
 
     threads = [threading.Thread(target=ask) for _ in range(5)]
     for each in threads:
@@ -263,7 +263,7 @@ def test_faults_in_twilios_own_words(sandbox: Sandbox, account: TwilioAccount) -
     assert account.control("GET", "count")["messages"] == 0
     page = "<html>Bad gateway</html>"
     sandbox.fault("status", provider="twilio", status=502, body=page, times=1)
-    answer = requests.get(sandbox.base("twilio") + account.path(".json"), timeout=5)
+    answer = requests.get(sandbox.base("twilio") + account.path(".json"), timeout=30)
     assert (answer.status_code, answer.text) == (502, page)
     sandbox.fault("500_after", provider="twilio", method="POST", times=1)
     assert code_of(account.send()) == (500, 20500)

@@ -44,7 +44,7 @@ def waiting(event_id: str, **payload: Any) -> Waiting:
 
 async def told(rows: Any, count: int) -> None:
     """Wait for events, and handle them."""
-    end = monotonic() + 10
+    end = monotonic() + 60
     while rows("select count(*) from integration_inbox")[0][0] < count:
         assert monotonic() < end, rows("select type, lane from integration_inbox")
         await sleep(0.02)

@@ -6,24 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 from uuid import UUID
 
 import pytest
-from prefect import Task
 from sendgrid_client import Post
 from sendgrid_deliveries import fields_of, mail_words
+from without_prefect import body
 
 from atlvs.db import connections, consents
 from atlvs.db.engine import database
 from atlvs.errors import Rejected, Unavailable
 from atlvs.records import Word
 from blocks.sendgrid import SendGrid
-from flows import report, webhooks
+from flows import webhooks
 from flows.alone import alone
 from flows.sendgrid import sync
 
@@ -32,30 +29,15 @@ Json = dict[str, Any]
 ROOT = Path(__file__).parents[1]
 
 
-@contextmanager
-def without_prefect() -> Iterator[None]:
-    """Tasks are plain functions and reports go nowhere."""
-    with ExitStack() as stack:
-        for module in (sync, webhooks):
-            for name, one in list(vars(module).items()):
-                if isinstance(one, Task):
-                    stack.enter_context(patch.object(module, name, one.fn))
-        stack.enter_context(patch.object(report, "acreate_markdown_artifact", nowhere))
-        yield
-
-
-async def nowhere(**_artifact: Any) -> None:
-    """Where a Prefect server would keep the report."""
+MODULES = (sync, webhooks)
 
 
 async def full(**given: Any) -> Json:
-    with without_prefect():
-        return await sync.full_sync.fn(**given)
+    return await body(sync.full_sync, MODULES, **given)
 
 
 async def incremental(**given: Any) -> Json:
-    with without_prefect():
-        return await sync.incremental_sync.fn(**given)
+    return await body(sync.incremental_sync, MODULES, **given)
 
 
 def stored(rows: Any) -> set[tuple[str, str]]:

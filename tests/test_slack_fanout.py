@@ -27,7 +27,7 @@ def slack_settles_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     settings.cache_clear()
 
 
-async def told(rows: Rows, seconds: float = 40) -> dict[str, int]:
+async def told(rows: Rows, seconds: float = 90) -> dict[str, int]:
     """Drain until nothing is open; deliveries by their state."""
     until = monotonic() + seconds
     open_ones = "select count(*) from integration_deliveries where state in ('queued', 'sending', 'unknown')"

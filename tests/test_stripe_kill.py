@@ -217,7 +217,7 @@ async def at_a_random_moment(processes: Processes, sandbox: Sandbox, rows: Rows,
 
 async def once_free(run: Any) -> dict[str, Any]:
     """A killed process's lock is gone when PostgreSQL has noticed."""
-    for _ in range(100):
+    for _ in range(600):
         try:
             return await run()
         except Unavailable as error:

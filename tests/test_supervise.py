@@ -50,7 +50,7 @@ async def start_waiting_run(up: Up) -> str:
         deployment = await client.read_deployment_by_name("slowly-wait/on-demand")
         run = await client.create_flow_run_from_deployment(deployment.id)
         state = None
-        for _ in range(300):
+        for _ in range(600):
             state = (await client.read_flow_run(run.id)).state
             if state and (state.is_running() or state.is_final()):
                 break
@@ -106,7 +106,7 @@ async def test_killed_and_started_again(home: Path, monkeypatch: pytest.MonkeyPa
 def second_one_is_refused(up: Up) -> None:
     other = Up(up.home, {"prefect"})
     assert other.process.wait(20) == 1
-    until(lambda: any("already runs" in line for line in other.lines), 5)
+    until(lambda: any("already runs" in line for line in other.lines), 60)
     assert psutil.pid_exists(up.pid("prefect"))
 
 
@@ -117,7 +117,7 @@ async def dead_parts_come_back(up: Up) -> None:
     until(lambda: all(up.pid(part) != pid for part, pid in old.items()), 10, up)
     until(lambda: any("postgres  | is gone" in line for line in up.lines), 10, up)
     async with client_of(up) as client:
-        for _ in range(300):
+        for _ in range(600):
             if await client.api_healthcheck() is None:
                 return
             await asyncio.sleep(0.1)
@@ -138,7 +138,7 @@ def test_killed_product_is_tidied_up_by_its_lifeline(home: Path):
     assert leftovers.processes_of(up.told)
     assert embedded.running(up.settings.data_dir)
     up.end(signal.SIGKILL)
-    until(lambda: nothing_is_left(up), 20)
+    until(lambda: nothing_is_left(up), 60)
 
 
 def test_taken_port_is_named(home: Path):
@@ -146,7 +146,7 @@ def test_taken_port_is_named(home: Path):
         port = taken.getsockname()[1]
         up = Up(home, {"prefect"}, PREFECT_SERVER_API_PORT=str(port))
         assert up.process.wait(30) == 1
-    until(lambda: any(f"Port {port} on 127.0.0.1 cannot be had" in line for line in up.lines), 5)
+    until(lambda: any(f"Port {port} on 127.0.0.1 cannot be had" in line for line in up.lines), 60)
     assert nothing_is_left(up)
 
 

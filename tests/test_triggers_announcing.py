@@ -21,7 +21,7 @@ async def seen(prefix: str, org: UUID, number: int) -> list[dict[str, Any]]:
     """Prefect's events with this organization in their payload."""
     wanted = {"filter": {"event": {"prefix": [prefix]}, "order": "ASC"}, "limit": 50}
     async with get_client() as client:
-        for _ in range(100):
+        for _ in range(600):
             answer = await client._client.post("/events/filter", json=wanted)  # no public reader
             found = [
                 one

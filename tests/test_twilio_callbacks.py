@@ -42,7 +42,7 @@ async def receiving_twilio(org: UUID, twilio: Twilio, monkeypatch: pytest.Monkey
 
 
 async def callbacks(rows: Any, number: int) -> None:
-    until(lambda: rows("select count(*) from integration_inbox")[0][0], lambda n: n >= number, 10)
+    until(lambda: rows("select count(*) from integration_inbox")[0][0], lambda n: n >= number)
     await drained()
 
 

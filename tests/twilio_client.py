@@ -128,7 +128,7 @@ def code_of(answer: requests.Response) -> tuple[int, int]:
     return answer.status_code, answer.json()["code"]
 
 
-def until(look: Callable[[], Any], done: Callable[[Any], bool], seconds: float = 5) -> Any:
+def until(look: Callable[[], Any], done: Callable[[Any], bool], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while not done(seen := look()):
         assert time.monotonic() < end, seen

@@ -7,37 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from prefect import Flow, Task
+from prefect import Flow
+from without_prefect import body
 
-from flows import report
 from flows import twilio as flows
 from tasks.twilio import reading
 
 
-@contextmanager
-def without_prefect() -> Iterator[None]:
-    """Tasks are plain functions and reports go nowhere, for as long as it lasts."""
-    with ExitStack() as stack:
-        for name, one in list(vars(flows).items()):
-            if isinstance(one, Task):
-                stack.enter_context(patch.object(flows, name, one.fn))
-        stack.enter_context(patch.object(report, "acreate_markdown_artifact", _nowhere))
-        yield
-
-
 async def run(flow: Flow[..., Any], **parameters: Any) -> dict[str, Any]:
     """One run of a flow's body; its summary."""
-    with without_prefect():
-        return await flow.fn(**parameters)
+    return await body(flow, (flows,), **parameters)
 
 
 async def full(**parameters: Any) -> dict[str, Any]:
@@ -46,10 +31,6 @@ async def full(**parameters: Any) -> dict[str, Any]:
 
 async def incremental(**parameters: Any) -> dict[str, Any]:
     return await run(flows.incremental_sync, **parameters)
-
-
-async def _nowhere(**_: Any) -> None:
-    """In place of an artifact."""
 
 
 if __name__ == "__main__":

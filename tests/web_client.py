@@ -86,7 +86,7 @@ class WebProcess:
             return False
 
 
-def wait_until(condition: Any, seconds: float = 15) -> None:
+def wait_until(condition: Any, seconds: float = 60) -> None:
     """Wait for something that happens soon."""
     end = monotonic() + seconds
     while not condition():

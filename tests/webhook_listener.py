@@ -22,7 +22,7 @@ class Listener:
         """These statuses first, then 200."""
         self.statuses = list(statuses)
 
-    def wait(self, count: int, seconds: float = 10) -> list[tuple[bytes, dict[str, str]]]:
+    def wait(self, count: int, seconds: float = 60) -> list[tuple[bytes, dict[str, str]]]:
         until = time.monotonic() + seconds
         while len(self.received) < count and time.monotonic() < until:
             time.sleep(0.01)

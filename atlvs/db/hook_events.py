@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from math import isfinite
 from typing import Any
-from uuid import UUID
 
 import orjson
 
@@ -83,9 +82,3 @@ async def newest_records(tx: Transaction, table: str, number: int) -> list[Json]
         [number],
     )
     return [record_in(row["record"]) for row in await cursor.fetchall()]
-
-
-async def event_ids(tx: Transaction, ids: Sequence[UUID]) -> list[UUID]:
-    """Which of these events there are."""
-    cursor = await tx.execute("select id from integration_outbox where id = any(%s)", [list(ids)])
-    return [row["id"] for row in await cursor.fetchall()]

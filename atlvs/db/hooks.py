@@ -23,6 +23,23 @@ COLUMNS = """
     h.failing_since, h.rests_until, h.last_success_at, h.created_at
 """
 KEEPS = ("active", "paused")  # states in which events are kept for it
+BEGIN = f"""
+    insert into integration_hooks as h
+        (org_id, event, target, target_hash, shown, api_key_id, zap_id, own_writes, secrets)
+    values (%(org)s, %(event)s, %(target)s, %(hash)s, %(shown)s, %(key)s, %(zap)s, %(own)s, %(secrets)s)
+    on conflict (org_id, event, target_hash) do update set
+        state = 'active', reason = null, failures = 0, failing_since = null, rests_until = null,
+        farewell_at = null, farewells = 0, api_key_id = excluded.api_key_id, zap_id = excluded.zap_id,
+        own_writes = excluded.own_writes, updated_at = now(), created_at = now(),
+        secrets = excluded.secrets, rotated_at = null
+    where h.state not in ('active', 'paused')
+    returning {COLUMNS}
+"""
+KEEP = f"""
+    update integration_hooks as h set api_key_id = %(key)s, zap_id = coalesce(%(zap)s, h.zap_id),
+        own_writes = %(own)s, state = 'active', reason = null, updated_at = now()
+    where event = %(event)s and target_hash = %(hash)s returning {COLUMNS}
+"""
 
 
 async def subscribe(
@@ -48,34 +65,12 @@ async def subscribe(
         "secrets": _sealed(orjson.dumps([new_secret()]), org_id),
     }
     async with database().org(org_id) as tx:
-        cursor = await tx.execute(
-            f"""
-            insert into integration_hooks as h
-                (org_id, event, target, target_hash, shown, api_key_id, zap_id, own_writes, secrets)
-            values (%(org)s, %(event)s, %(target)s, %(hash)s, %(shown)s, %(key)s, %(zap)s, %(own)s, %(secrets)s)
-            on conflict (org_id, event, target_hash) do update set
-                state = 'active', reason = null, failures = 0, failing_since = null, rests_until = null,
-                farewell_at = null, farewells = 0, api_key_id = excluded.api_key_id, zap_id = excluded.zap_id,
-                own_writes = excluded.own_writes, updated_at = now(), created_at = now(),
-                secrets = excluded.secrets, rotated_at = null
-            where h.state not in ('active', 'paused')
-            returning {COLUMNS}
-            """.encode(),
-            given,
-        )
-        row = await cursor.fetchone()
-        if row:
-            return _hook(row), True
-        cursor = await tx.execute(
-            f"update integration_hooks as h set api_key_id = %(key)s, zap_id = coalesce(%(zap)s, h.zap_id),"
-            f" own_writes = %(own)s, state = 'active', reason = null, updated_at = now()"
-            f" where event = %(event)s and target_hash = %(hash)s returning {COLUMNS}".encode(),
-            given,
-        )
-        row = await cursor.fetchone()
-    if row is None:
+        if begun := await (await tx.execute(BEGIN.encode(), given)).fetchone():
+            return _hook(begun), True
+        kept = await (await tx.execute(KEEP.encode(), given)).fetchone()
+    if kept is None:
         raise Rejected("hooks", "the subscription ended at the same moment. Subscribe again.")
-    return _hook(row), False
+    return _hook(kept), False
 
 
 async def unsubscribe(org_id: UUID, hook_id: UUID) -> bool:

@@ -19,7 +19,7 @@ from atlvs.db.outbox import Happened
 
 log = logging.getLogger(__name__)
 MOST = 100  # events at a time, each of which Prefect stores
-SECONDS = 3.0
+SECONDS = 10.0  # a batch, connecting included
 BREAK = 30.0  # after Prefect did not answer
 
 
@@ -53,7 +53,7 @@ class Announcer:
     async def settle(self) -> None:
         """Until what was announced is told."""
         if self._telling:
-            await asyncio.wait({self._telling}, timeout=2 * SECONDS)
+            await asyncio.wait({self._telling}, timeout=SECONDS)
 
     async def _tell(self) -> None:
         while self._waiting or self._many:

@@ -1,9 +1,6 @@
 """From a webhook's arrival to the row that it means, with the processes that do it in production."""
 
 import asyncio
-import subprocess
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 from time import monotonic
@@ -12,7 +9,6 @@ import aiohttp
 import orjson
 import psycopg
 
-from deployments.supervise import ROOT
 from tests.benchmarks.events import Json, seeded, signed
 from tests.benchmarks.ground import Ground, python
 from tests.benchmarks.reading import Say
@@ -39,7 +35,10 @@ class Arriving:
         await self.ground.connect("arriving", reads_per_second=500)
         events = seeded(self.ground, "arriving")[-PER_SECOND * self.seconds :]
         self.ground.empty()
-        with self.ground.program("/healthz", python("deployments.web")) as web, self._drainer():
+        with (
+            self.ground.program("/healthz", python("deployments.web")) as web,
+            self.ground.drainer(),
+        ):
             await asyncio.sleep(5)  # it listens
             watching = asyncio.create_task(self._watch(len(events)))
             await self._send(f"{web.url}/api/webhooks/stripe/arriving", events)
@@ -64,17 +63,6 @@ class Arriving:
                 counts=False,
             ),
         ]
-
-    @contextmanager
-    def _drainer(self) -> Generator[None]:
-        process = subprocess.Popen(
-            python("deployments.drainer"), env=self.ground.environment, cwd=ROOT
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
 
     async def _send(self, url: str, events: list[Json]) -> None:
         began = monotonic()

@@ -101,6 +101,17 @@ class Ground:
             process.terminate()
             process.wait(40)
 
+    @contextmanager
+    def drainer(self) -> Generator[None]:
+        """The warm drainer, until the block ends."""
+        command = python("deployments.drainer")
+        process = subprocess.Popen(command, env=self.environment, cwd=ROOT)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
 
 @dataclass
 class Listening:

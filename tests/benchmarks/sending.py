@@ -3,16 +3,13 @@
 import asyncio
 import json
 import math
-import subprocess
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 from time import time
 from typing import Any
 
 from atlvs.db import connections
-from deployments.supervise import ROOT
 from tasks.notify.raising import raise_notification
 from tests.benchmarks.bare_sender import TABLE
 from tests.benchmarks.cost import output_of
@@ -208,7 +205,7 @@ class Sending:
         self._people(number)
         self._account(transit=0.0)
         raised: dict[str, float] = {}
-        with self._drainer():
+        with self.ground.drainer():
             await asyncio.sleep(8)  # it listens
             for place in range(number):
                 await asyncio.sleep(1 / TOLD_PER_SECOND)
@@ -243,17 +240,6 @@ class Sending:
 
     def _received(self) -> list[dict[str, Any]]:
         return self.ground.sandbox.control("GET", "twilio/received", key="bench")
-
-    @contextmanager
-    def _drainer(self) -> Generator[None]:
-        process = subprocess.Popen(
-            python("deployments.drainer"), env=self.ground.environment, cwd=ROOT
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
 
     def _people(self, number: int) -> None:
         """So many contacts, none of them told anything; no quiet hours, no approval."""

@@ -3,7 +3,6 @@ how many are posted a second."""
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from psycopg import AsyncConnection
 
 from atlvs.hooks import payload
 from atlvs.settings import set_variables
-from deployments.supervise import ROOT
 from tasks.triggers.subscribing import subscribe
 from tests.benchmarks.changing import Changing
 from tests.benchmarks.cost import output_of
@@ -82,7 +80,7 @@ class Triggering:
         self._empty()
         for event in NEW:
             await subscribe(self.ground.org, None, event, self._target(event))
-        with self._drainer():
+        with self.ground.drainer():
             await asyncio.sleep(8)  # it listens
             changed = await self._change(number)
             await asyncio.to_thread(wait_until, lambda: self._arrived() >= number)
@@ -205,17 +203,6 @@ class Triggering:
     def _empty(self) -> None:
         self.ground.empty()
         self.ground.run(f"truncate {', '.join(ROWS)} cascade")
-
-    @contextmanager
-    def _drainer(self) -> Generator[None]:
-        process = subprocess.Popen(
-            python("deployments.drainer"), env=self.ground.environment, cwd=ROOT
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
 
 
 @contextmanager
