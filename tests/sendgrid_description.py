@@ -1,24 +1,17 @@
-"""SendGrid's own description as a judge of requests and answers.
-
-`ATLVS_SPECS` names the folder with `sendgrid-mail.openapi.json`; without it `../shared/specs`
-beside the repository is taken. Where the file is absent tests are skipped, but not in CI.
-"""
+"""SendGrid's own description as a judge of requests and answers."""
 
 from __future__ import annotations
 
-import os
 import re
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
+from published import description
 
 Schema = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[1]
 ERRORS: Schema = {"$ref": "#/components/schemas/ErrorResponse"}
 # The service has these, the description was cut without them.
 OUTSIDE = re.compile(
@@ -31,21 +24,6 @@ CORRECTED: dict[str, Schema] = {
     "help": {"type": ["string", "null"]},
     "field": {"type": ["string", "null"]},
 }
-
-
-def path_of_description() -> Path:
-    folder = Path(os.environ.get("ATLVS_SPECS") or ROOT.parent / "shared" / "specs")
-    return folder / "sendgrid-mail.openapi.json"
-
-
-@cache
-def description() -> dict[str, Any]:
-    path = path_of_description()
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{path} is missing; ATLVS_SPECS names its folder")
-        pytest.skip(f"{path} is missing; ATLVS_SPECS names its folder")
-    return orjson.loads(path.read_bytes())
 
 
 def check_request(method: str, path: str, query: dict[str, Any], body: Any) -> None:
@@ -94,12 +72,12 @@ def _schema_for(method: str, path: str, status: int) -> Schema | None:
 
 def _operation(method: str, path: str) -> tuple[dict[str, Any], list[Any]]:
     parts = path.strip("/").split("/")
-    for template in sorted(description()["paths"], key=lambda each: each.count("{")):
+    for template in sorted(description("sendgrid-mail")["paths"], key=lambda each: each.count("{")):
         words = template.strip("/").split("/")
         alike = len(words) == len(parts) and all(
             word == part or word.startswith("{") for word, part in zip(words, parts, strict=True)
         )
-        found = description()["paths"][template]
+        found = description("sendgrid-mail")["paths"][template]
         if alike and method.lower() in found:
             return found[method.lower()], found.get("parameters", [])
     raise AssertionError(f"{method} {path} is not described")
@@ -120,7 +98,7 @@ def _check(schema: Schema, value: Any, what: str) -> None:
 
 @cache
 def _validator(schema: bytes) -> Draft202012Validator:
-    schemas = description()["components"]["schemas"]
+    schemas = description("sendgrid-mail")["components"]["schemas"]
     components = {name: _strict(each) for name, each in schemas.items()}
     made = _strict(orjson.loads(schema)) | {"components": {"schemas": components}}
     return Draft202012Validator(made)
@@ -128,7 +106,7 @@ def _validator(schema: bytes) -> Draft202012Validator:
 
 def _resolved(thing: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in thing:
-        found: Any = description()
+        found: Any = description("sendgrid-mail")
         for word in thing["$ref"].removeprefix("#/").split("/"):
             found = found[word]
         thing = found

@@ -1,25 +1,19 @@
 """Slack's own description as a judge of requests and answers.
 
-`ATLVS_SPECS` names the folder with `slack-web.openapi.json`; without it `../shared/specs` beside
-the repository is taken. Where the file is absent tests are skipped, but not in CI.
-
 The description was closed in 2021: what the reference added since is listed here, by name.
 """
 
 from __future__ import annotations
 
-import os
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
+from published import description
 
 Schema = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[1]
 
 # https://docs.slack.dev/reference/methods: arguments that are younger than the description.
 ARGUMENTS: dict[str, set[str]] = {
@@ -64,23 +58,8 @@ ERRORS = {
 }  # fmt: skip
 
 
-def path_of_description() -> Path:
-    folder = Path(os.environ.get("ATLVS_SPECS") or ROOT.parent / "shared" / "specs")
-    return folder / "slack-web.openapi.json"
-
-
-@cache
-def description() -> dict[str, Any]:
-    path = path_of_description()
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{path} is missing; ATLVS_SPECS names its folder")
-        pytest.skip(f"{path} is missing; ATLVS_SPECS names its folder")
-    return orjson.loads(path.read_bytes())
-
-
 def is_described(method: str) -> bool:
-    return f"/{method}" in description()["paths"]
+    return f"/{method}" in description("slack-web")["paths"]
 
 
 def check_request(method: str, given: dict[str, Any]) -> None:
@@ -108,7 +87,7 @@ def check_answer(method: str, body: Any) -> None:
 
 
 def _operation(method: str) -> dict[str, Any]:
-    (found,) = description()["paths"][f"/{method}"].values()
+    (found,) = description("slack-web")["paths"][f"/{method}"].values()
     return found
 
 
@@ -140,7 +119,7 @@ def _validator(schema: bytes) -> Draft202012Validator:
 def _definitions() -> dict[str, Any]:
     return {
         name: _with(_strict(schema), PROPERTIES.get(name, set()))
-        for name, schema in description()["definitions"].items()
+        for name, schema in description("slack-web")["definitions"].items()
     }
 
 

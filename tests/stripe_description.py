@@ -1,23 +1,16 @@
-"""Stripe's own description as a judge of requests and answers.
-
-`ATLVS_SPECS` names the folder with `stripe.openapi.json`; without it `../shared/specs` beside the
-repository is taken. Where the file is absent tests are skipped, but not in CI.
-"""
+"""Stripe's own description as a judge of requests and answers."""
 
 from __future__ import annotations
 
-import os
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
-import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
+from published import description
 
 Schema = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[1]
 # Objects that are cut short in the description: nothing can be said about their fields.
 OPEN = frozenset({"_Trimmed"})
 NOTHING: Schema = {"type": "object", "properties": {}}
@@ -30,21 +23,6 @@ class Operation(NamedTuple):
     refusal: Schema
 
 
-def path_of_description() -> Path:
-    folder = Path(os.environ.get("ATLVS_SPECS") or ROOT.parent / "shared" / "specs")
-    return folder / "stripe.openapi.json"
-
-
-@cache
-def description() -> dict[str, Any]:
-    path = path_of_description()
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{path} is missing; ATLVS_SPECS names its folder")
-        pytest.skip(f"{path} is missing; ATLVS_SPECS names its folder")
-    return orjson.loads(path.read_bytes())
-
-
 def operation_for(method: str, path: str) -> Operation:
     """The described operation at a path as it is called, without base and query."""
     parts = path.partition("?")[0].strip("/").split("/")
@@ -53,7 +31,7 @@ def operation_for(method: str, path: str) -> Operation:
         if all(
             word == part or word.startswith("{") for word, part in zip(words, parts, strict=True)
         ):
-            found = description()["paths"][template].get(method.lower())
+            found = description("stripe")["paths"][template].get(method.lower())
             if found:
                 return _operation(f"{method.upper()} {template}", found)
     raise AssertionError(f"{method} {path} is not described")
@@ -122,7 +100,9 @@ def _first_fitting(schemas: list[Schema], value: Any) -> Any:
 @cache
 def _templates(length: int) -> list[str]:
     """Paths of so many parts, words before placeholders."""
-    paths = [path for path in description()["paths"] if path.strip("/").count("/") == length - 1]
+    paths = [
+        path for path in description("stripe")["paths"] if path.strip("/").count("/") == length - 1
+    ]
     return sorted(paths, key=lambda path: path.count("{"))
 
 
@@ -153,7 +133,7 @@ def _validator(schema: bytes) -> Draft202012Validator:
 
 @cache
 def _components() -> dict[str, Any]:
-    schemas = description()["components"]["schemas"]
+    schemas = description("stripe")["components"]["schemas"]
     return {
         "schemas": {
             name: schema if name in OPEN else _strict(schema) for name, schema in schemas.items()
@@ -163,7 +143,7 @@ def _components() -> dict[str, Any]:
 
 def _resolved(schema: Schema) -> Schema:
     while "$ref" in schema:
-        schema = description()["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        schema = description("stripe")["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
     return schema
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
 import pytest
 import requests
-from sandbox_client import ROOT, Sandbox
+from published import vectors
+from sandbox_client import Sandbox
 from slack_workspace import CHANNELS, PEOPLE, Workspace, lent
 from webhook_listener import Listener
 
@@ -21,7 +21,6 @@ from deployments.sandbox.slack.signing import signature
 from deployments.sandbox.wire import Request
 
 Object = dict[str, Any]
-VECTORS = ROOT.parent / "shared" / "vectors" / "vectors.json"
 
 
 @pytest.fixture
@@ -43,10 +42,8 @@ def verified(slack: Workspace, sent: tuple[bytes, dict[str, str]]) -> Object:
     return json.loads(body)
 
 
-@pytest.mark.skipif(not VECTORS.exists(), reason="the vectors are not here")
 def test_signature_is_that_of_the_reference() -> None:
-    vectors = json.loads(Path(VECTORS).read_bytes())["vectors"]
-    mine = [each for each in vectors if each["service"] == "slack"]
+    mine = vectors("slack")
     assert {each["id"] for each in mine} >= {"slack-docs-example", "slack-body-tampered"}
     for each in mine:
         at = each["headers"]["X-Slack-Request-Timestamp"]

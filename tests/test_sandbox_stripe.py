@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import requests
+from published import description, description_path
 from sandbox_client import Sandbox
-from stripe_description import check_object, check_request, path_of_description
+from stripe_description import check_object, check_request
 from stripe_fixtures import Caller, error_of
 
 from deployments.sandbox.stripe.describe import TABLE, write
@@ -19,9 +20,9 @@ from deployments.sandbox.stripe.describe import TABLE, write
 DAY = 86_400
 
 
-@pytest.mark.skipif(not path_of_description().exists(), reason="the description is not here")
 def test_parameter_table_is_what_the_description_says(tmp_path: Path) -> None:
-    write(path_of_description(), tmp_path / "parameters.json")
+    description("stripe")  # skips without it
+    write(description_path("stripe"), tmp_path / "parameters.json")
     assert (tmp_path / "parameters.json").read_text() == TABLE.read_text()
 
 

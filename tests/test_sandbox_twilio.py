@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import requests
+from published import vectors_in
 from sandbox_client import Sandbox
-from twilio_client import NUMBER, PHONE, POOL, VERSION, TwilioAccount, code_of, until, vectors
+from twilio_client import NUMBER, PHONE, POOL, VERSION, TwilioAccount, code_of, until
 
 from deployments.sandbox.twilio.segments import segments_of
 
@@ -191,7 +192,7 @@ def test_unregistered_senders_are_blocked(account: TwilioAccount) -> None:
 
 
 def test_segments_agree_with_twilios_calculator(account: TwilioAccount) -> None:
-    cases = [each for each in vectors("sms_segments.json")["cases"] if each["text"]]
+    cases = [each for each in vectors_in("sms_segments.json")["cases"] if each["text"]]
     assert [segments_of(each["text"]) for each in cases] == [each["segments"] for each in cases]
     plain = account.sent(body="“quoted”" + "x" * 100)
     smart = account.sent(body="“quoted”" + "x" * 100, SmartEncoded="true")

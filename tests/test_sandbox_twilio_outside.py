@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from published import vectors
 from sandbox_client import Sandbox
 from twilio_client import (
     NUMBER,
@@ -19,7 +20,6 @@ from twilio_client import (
     is_signed,
     params_of,
     until,
-    vectors,
 )
 from webhook_listener import Listener
 
@@ -34,7 +34,7 @@ def account(sandbox: Sandbox) -> TwilioAccount:
 
 
 def test_signatures_agree_with_the_published_ones() -> None:
-    cases = [each for each in vectors("vectors.json")["vectors"] if each["service"] == "twilio"]
+    cases = vectors("twilio")
     assert len(cases) == 9
     for case in cases:
         made = signature(case["secret"], case["url"], map(tuple, case.get("params", [])))

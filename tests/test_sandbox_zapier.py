@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
-import os
 import time
 from itertools import islice
-from pathlib import Path
 
 import aiohttp
 import orjson
 import pytest
 import requests
-from sandbox_client import ROOT
-from sandbox_zapier_client import Object, ZapierAccount, event, post, signed
+from published import vectors
+from sandbox_zapier_client import ZapierAccount, event, post, signed
 
 from deployments.sandbox.app import create_app
 from deployments.sandbox.wire import Request
 from deployments.sandbox.zapier.standard_webhooks import is_signed
 
 pytest_plugins = ["sandbox_zapier_fixtures"]
-VECTORS = Path(os.environ.get("ATLVS_VECTORS") or ROOT.parent / "shared" / "vectors")
 
 
 def test_hooks_are_accepted_kept_and_counted(sandbox_zapier: ZapierAccount) -> None:
@@ -241,18 +237,8 @@ def test_many_connections_at_once(sandbox_zapier: ZapierAccount) -> None:
     assert sandbox_zapier.stats(target)["distinct"] == 300
 
 
-def vectors() -> list[Object]:
-    path = VECTORS / "vectors.json"
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{path} is missing; ATLVS_VECTORS names its folder")
-        pytest.skip(f"{path} is missing; ATLVS_VECTORS names its folder")
-    known = json.loads(path.read_text())["vectors"]
-    return [each for each in known if each["service"] == "standard-webhooks"]
-
-
 def test_signatures_are_judged_as_published() -> None:
-    assert len(known := vectors()) == 7
+    assert len(known := vectors("standard-webhooks")) == 7
     for each in known:
         given = (each["secret"], each["headers"], each["body"].encode(), each["now"])
         assert is_signed(*given) == each["expect"], each["id"]

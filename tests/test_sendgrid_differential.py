@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from contextlib import nullcontext
 from typing import Any
@@ -11,9 +10,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from cryptography.exceptions import InvalidSignature
+from published import vectors
 from sandbox_client import Sandbox
 from sendgrid_client import SENDER, WELCOME, Post, mail_to, new_key, verify
-from sendgrid_description import check_answer, check_request, path_of_description
+from sendgrid_description import check_answer, check_request
 from webhook_listener import Listener
 
 sendgrid = pytest.importorskip("sendgrid")
@@ -197,10 +197,7 @@ def test_signatures_are_verified_by_the_sdk(client: Any, post: Post, listener: L
 
 
 def test_what_verifies_the_sandbox_agrees_with_the_vectors() -> None:
-    path = path_of_description().parents[1] / "vectors" / "vectors.json"
-    if not path.exists():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{path} is missing")
-    known = [v for v in json.loads(path.read_bytes())["vectors"] if v["service"] == "sendgrid"]
+    known = vectors("sendgrid")
     assert Counter(vector["expect"] for vector in known) == {True: 2, False: 5}
     for vector in known:
         headers = {name.lower(): value for name, value in vector["headers"].items()}

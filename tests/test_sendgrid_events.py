@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 import pytest
 from connector_samples import SAMPLES, assembled, key_of_sendgrid, signed_by_sendgrid
-from twilio_client import vectors
+from published import vectors
 
 from atlvs.errors import Rejected, Unauthorized
 from blocks import sendgrid_events
@@ -26,7 +26,7 @@ def verified(*events: Any, age: int = 0, **fields: Any) -> Any:
 
 
 def test_published_signatures(monkeypatch: pytest.MonkeyPatch):
-    cases = [one for one in vectors("vectors.json")["vectors"] if one["service"] == "sendgrid"]
+    cases = vectors("sendgrid")
     assert len(cases) == 7
     for case in cases:
         at = case["headers"]["X-Twilio-Email-Event-Webhook-Timestamp"]

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twilio_client import vectors
+from published import vectors_in
 from twilio_deliveries import delivery
 
 from atlvs.errors import Rejected
@@ -64,7 +64,7 @@ TEXTS = {
 
 
 def test_segments_agree_with_twilios_own_calculator() -> None:
-    cases = vectors("sms_segments.json")["cases"]
+    cases = vectors_in("sms_segments.json")["cases"]
     assert len(cases) == 24
     assert {each["id"]: segments(each["text"]) for each in cases} == {
         each["id"]: each["segments"] for each in cases

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 import pytest
 from connector_samples import ADDRESS, SAMPLES, assembled, signed_by_twilio
-from twilio_client import NUMBER, PHONE, vectors
+from published import vectors
+from twilio_client import NUMBER, PHONE
 
 from atlvs.errors import Rejected, Unauthorized
 from blocks.twilio_webhooks import Form, asked_in, signed_form
@@ -28,7 +29,7 @@ def verified(fields: Any, url: str = ADDRESS, **headers: str) -> Any:
 
 
 def test_published_signatures() -> None:
-    cases = [each for each in vectors("vectors.json")["vectors"] if each["service"] == "twilio"]
+    cases = vectors("twilio")
     assert len(cases) == 9
     for case in cases:
         body = case.get("body") or urlencode([tuple(pair) for pair in case.get("params", [])])

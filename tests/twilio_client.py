@@ -5,24 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
-import pytest
 import requests
-from sandbox_client import ROOT, Sandbox
+from sandbox_client import Sandbox
 from twilio_description import check_answer, check_request
 
 NUMBER = "+14155552671"
 POOL = ["+14155552672", "+18005550100"]
 PHONE = "+14155550123"
-VECTORS = Path(os.environ.get("ATLVS_VECTORS") or ROOT.parent / "shared" / "vectors")
 VERSION = "/2010-04-01/Accounts"
 
 
@@ -146,13 +141,3 @@ def is_signed(token: str, url: str, body: bytes, headers: dict[str, str]) -> boo
     signed = url + "".join(name + value for name, value in pairs)
     made = hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()
     return base64.b64encode(made).decode() == headers["x-twilio-signature"]
-
-
-def vectors(name: str) -> Any:
-    """Published signatures and segment counts."""
-    path = VECTORS / name
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{path} is missing; ATLVS_VECTORS names its folder")
-        pytest.skip(f"{path} is missing; ATLVS_VECTORS names its folder")
-    return json.loads(path.read_text())

@@ -1,26 +1,21 @@
 """Twilio's own description as a judge of requests and answers.
 
-`ATLVS_SPECS` names the folder with `twilio-api.openapi.json`; without it `../shared/specs` beside
-the repository is taken. Where the file is absent tests are skipped, but not in CI. It describes
-accounts, messages, calls and numbers; of messaging services (`/v1`) it says nothing.
+It describes accounts, messages, calls and numbers; of messaging services (`/v1`) it says nothing.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from email.utils import parsedate_to_datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import best_match
+from published import description
 
 Schema = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[1]
 FORM = "application/x-www-form-urlencoded"
 REFUSAL: Schema = {
     "type": "object",
@@ -39,17 +34,6 @@ FORMATS = FormatChecker(formats=())
 @FORMATS.checks("date-time-rfc-2822", raises=ValueError)
 def _is_rfc2822(value: object) -> bool:
     return not isinstance(value, str) or parsedate_to_datetime(value).tzinfo is not None
-
-
-@cache
-def description() -> dict[str, Any]:
-    folder = Path(os.environ.get("ATLVS_SPECS") or ROOT.parent / "shared" / "specs")
-    path = folder / "twilio-api.openapi.json"
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{path} is missing; ATLVS_SPECS names its folder")
-        pytest.skip(f"{path} is missing; ATLVS_SPECS names its folder")
-    return orjson.loads(path.read_bytes())
 
 
 def check_request(method: str, path: str, params: dict[str, Any]) -> None:
@@ -91,13 +75,13 @@ def check_answer(method: str, path: str, status: int, body: bytes) -> None:
 
 @cache
 def _templates() -> list[tuple[re.Pattern[str], str]]:
-    paths = sorted(description()["paths"], key=lambda path: path.count("{"))
+    paths = sorted(description("twilio-api")["paths"], key=lambda path: path.count("{"))
     return [(re.compile(re.sub(r"\{\w+\}", "[^/.]+", each)), each) for each in paths]
 
 
 def _operation(method: str, path: str) -> dict[str, Any]:
     for pattern, template in _templates():
-        found = description()["paths"][template].get(method.lower())
+        found = description("twilio-api")["paths"][template].get(method.lower())
         if pattern.fullmatch(path) and found:
             return found
     raise AssertionError(f"{method} {path} is not described")
@@ -111,7 +95,9 @@ def _complete(schema: Schema) -> Schema:
 
 def _resolved(schema: Schema) -> Schema:
     while "$ref" in schema:
-        schema = description()["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        schema = description("twilio-api")["components"]["schemas"][
+            schema["$ref"].rsplit("/", 1)[1]
+        ]
     return schema
 
 
@@ -137,7 +123,7 @@ def _check(schema: Schema, value: Any, what: str) -> None:
 
 @cache
 def _validator(schema: bytes) -> Draft202012Validator:
-    components = {"schemas": _strict(description()["components"]["schemas"])}
+    components = {"schemas": _strict(description("twilio-api")["components"]["schemas"])}
     judge = _strict(orjson.loads(schema)) | {"components": components}
     return Draft202012Validator(judge, format_checker=FORMATS)
 
