@@ -65,6 +65,11 @@ class Person(_Kind):
     name: Text | None = None
     data: dict[str, Any] = Field(default_factory=dict)
 
+    def recipient(self, place: int) -> str:
+        """Who it is: several may share an address. `place` in the list, for who has none."""
+        addresses = [(one or "").strip().lower() for one in (self.email, self.phone)]
+        return f"person:{' '.join(filter(None, addresses)) or place}"
+
 
 class People(_Kind):
     """A list of people."""

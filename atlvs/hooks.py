@@ -15,6 +15,7 @@ from random import uniform
 from typing import Any
 from uuid import UUID
 
+from atlvs.db.core import core_columns
 from atlvs.events import DomainEvent
 from atlvs.money import decimals, major
 
@@ -36,6 +37,7 @@ TRIES = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 # Seconds that a target rests after so many failures in a row; then one post tries it.
 RESTS = (5, 30, 120, 600, 1_800, 3_600)
 GIVEN_UP = timedelta(days=3)  # nothing but failures for so long ends a subscription
+HOURS_TRIED = 6  # in which it was tried, at least: time in which nobody posts does not count
 ROTATION = timedelta(days=1)  # in which the former secret signs too
 LONGEST_REST = 86_400.0  # of what a Retry-After asks for
 
@@ -85,8 +87,11 @@ def payload(
     beside: Mapping[str, Any],
 ) -> Json:
     """One event as it is posted. `record` and `changed` (former values) as the outbox has them, `beside`
-    the rows that the record points to, by their name here (`contact`, `event`)."""
-    data = {**record, **_decimals(record), **beside}
+    the rows that the record points to, by their name here (`contact`, `event`). Columns that are the
+    platform's own stay with it."""
+    record = ours(RECORDS[type.partition(".")[0]], record)
+    around = {name: row for name, row in beside.items() if f"{name}_id" in record}
+    data = {**record, **_decimals(record), **around}
     former = {name: value for name, value in (changed or {}).items() if name in record}
     if type == DomainEvent.CONTACT_UPDATED:
         data |= {"changed_fields": sorted(former), "previous": former}
@@ -99,6 +104,11 @@ def payload(
         "org_id": str(org_id),
         "data": data,
     }
+
+
+def ours(table: str, record: Mapping[str, Any]) -> Json:
+    """A record with our columns: all of them, and no others."""
+    return {name: record.get(name) for name in core_columns()[table]}
 
 
 def _decimals(record: Mapping[str, Any]) -> Json:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from atlvs import attachments
 from atlvs.errors import Rejected
 from atlvs.events import Category, Channel, EmailTemplate, NotificationType
 
@@ -19,6 +20,7 @@ PROVIDERS = {
     Channel.SMS: "twilio",
     Channel.CALL: "twilio",
 }
+ITEMS = "digest_items"  # the list that makes a message a digest: nobody may give it
 RECIPIENT = ("first_name", "last_name", "name", "email", "time_zone", "preferences_url")
 
 
@@ -75,6 +77,15 @@ class NoticeType:
                 code="data_missing",
                 field=lacking[0],
             )
+
+
+def check_given(data: Mapping[str, Any], field: str) -> None:
+    """Rejected when variables have what nobody may give, or files that no mail can have."""
+    if ITEMS in data:
+        text = f"{field}.{ITEMS} is ours, for digests: give it another name."
+        raise Rejected("notifications", text, code="invalid", field=f"{field}.{ITEMS}")
+    if data.get("attachments"):
+        attachments.check_all(data["attachments"], "notifications")
 
 
 def _fields(names: str) -> frozenset[str]:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from yarl import URL
+
 from atlvs.errors import Rejected
 
 LONGEST = 2_000
@@ -61,6 +63,13 @@ def checked_target(url: str, *, loopback: bool = False) -> str:
         _check_host(host)
     port = f":{parts.port}" if parts.port else ""
     return f"[{host}]{port}/…" if ":" in host else f"{host}{port}/…"
+
+
+def plainest(url: str) -> str:
+    """The address as it is sent, of whose spellings there are many: with another one it would be another
+    subscription, and have a limit of its own."""
+    address = URL(url).with_fragment(None)
+    return str(address.with_host((address.host or "").rstrip(".")))
 
 
 def is_loopback(host: str) -> bool:

@@ -144,15 +144,19 @@ def _reply(form: Form, sid: str) -> ProviderEvent:
 
 
 def asked_in(opt_out_type: str, body: str) -> str | None:
-    """`stop` or `start`, as Twilio understood it, else as the words that are the whole text say."""
+    """`stop` or `start`, as Twilio understood it, else as the words that are the whole text say.
+
+    A keyword counts for Twilio when it stands alone. For STOP we are more generous; a START that
+    Twilio does not take would open here what stays shut there.
+    """
     if opt_out_type:
         word = opt_out_type.upper()
         return {"STOP": "stop", "START": "start"}.get(word)
+    if body.strip().upper() in START:
+        return "start"
     plain = unicodedata.normalize("NFKD", body[:40]).upper()
     word = "".join(letter for letter in plain if "A" <= letter <= "Z")
-    if len(body) > 40:
-        return None
-    return "stop" if word in STOP else "start" if word in START else None
+    return "stop" if word in STOP and len(body) <= 40 else None
 
 
 def delivery_in(url: str) -> str | None:

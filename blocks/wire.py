@@ -5,12 +5,15 @@ a request that left and got no answer is OutcomeUnknown (or Unavailable where as
 """
 
 import asyncio
+import logging
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from time import monotonic, time
 from urllib.parse import unquote, urlsplit
@@ -24,9 +27,11 @@ from atlvs.db.engine import database
 from atlvs.errors import OutcomeUnknown, Unavailable
 from atlvs.records import Connection
 
+log = logging.getLogger(__name__)
 TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
 LEASE_SECONDS = 0.25  # how far ahead a busy process reserves slots
 FLUSH = 500
+KEPT = 20 * FLUSH  # calls that wait for our database, until the oldest are given up
 REQUEST_IDS = ("Request-Id", "X-Message-Id", "Twilio-Request-Id", "X-Slack-Req-Id")
 ADDRESS = re.compile(r"[^/@]+@[^/]+")  # an e-mail address in a path is not for the audit
 LONGEST_PAUSE = 86_400.0  # seconds that we take from a Retry-After
@@ -124,6 +129,7 @@ class Wire:
     waited: float = 0.0
     made: int = 0
     refused: int = 0
+    _unwritten: int = 0  # of `calls`: those that our database did not take yet
 
     def __post_init__(self) -> None:
         self._pacers = {
@@ -166,22 +172,26 @@ class Wire:
         self._note(method, url, answer, outcome, started, monotonic() - began, waited)
         if answer.status == 429:
             self.refused += 1
-            await self._pacers[bucket].pause(told_to_wait(answer.headers))
-        if len(self.calls) >= FLUSH or not (method == "GET" or paced):
+            with afterwards("A pause was not told to other processes"):
+                await self._pacers[bucket].pause(told_to_wait(answer.headers))
+        if len(self.calls) - self._unwritten >= FLUSH or not (method == "GET" or paced):
             await self.flush()
         return answer
 
     async def flush(self) -> None:
-        """Write the noted calls to the audit."""
-        calls, self.calls = self.calls, []
+        """Write the noted calls to the audit. Raises nothing; while our database is away, they wait for
+        the next flush."""
+        calls, self.calls, self._unwritten = self.calls, [], 0
         if not calls:
             return
-        try:
-            async with database().org(self.connection.org_id) as tx:
-                await write_calls(tx, self.connection, calls)
-        except BaseException:
-            self.calls = calls + self.calls  # the next flush writes them
-            raise
+        with afterwards("Calls were not written to the audit"):
+            try:
+                async with database().org(self.connection.org_id) as tx:
+                    await write_calls(tx, self.connection, calls)
+            except (Unavailable, asyncio.CancelledError):
+                self.calls = (calls + self.calls)[-KEPT:]
+                self._unwritten = len(self.calls)
+                raise
 
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str], body: str | bytes | None
@@ -237,7 +247,18 @@ class Wire:
 @lru_cache(maxsize=256)
 def path_of(url: str) -> str:
     """What the audit shows of an address."""
-    return ADDRESS.sub("***", unquote(urlsplit(url).path))
+    # PostgreSQL takes no NUL, and what is written with this call would be lost too.
+    return ADDRESS.sub("***", unquote(urlsplit(url).path)).replace("\0", "")
+
+
+@contextmanager
+def afterwards(trouble: str) -> Generator[None]:
+    """What is written down once a provider has answered: when it fails, that is logged, and the answer
+    stays. An error instead of it would say that nothing happened, and it would be done again."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # whatever it is, the answer counts more
+        log.warning("%s: %s.", trouble, type(error).__name__)
 
 
 def _their_id(answer: Answer) -> str | None:
@@ -261,8 +282,13 @@ def told_to_wait(headers: Mapping[str, str]) -> float:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds in a Retry-After header, at most a day; None when absent or a date."""
+    """Seconds in a Retry-After header, or until its date; at most a day. None when absent or gone by."""
     text = headers.get("Retry-After") or headers.get("retry-after") or ""
-    if not re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
+        return min(float(text), LONGEST_PAUSE)
+    try:
+        until = parsedate_to_datetime(text)
+        seconds = until.replace(tzinfo=until.tzinfo or UTC).timestamp() - time()
+    except (ValueError, OverflowError):
         return None
-    return min(float(text), LONGEST_PAUSE)
+    return min(seconds, LONGEST_PAUSE) if seconds > 0 else None

@@ -64,3 +64,14 @@ def secrets_of(target: str) -> Sequence[str]:
     """What nobody may read of a target's address."""
     path = target.partition("://")[2].partition("/")[2]
     return (path, *(part for part in path.split("/") if len(part) > 10))
+
+
+def failing_for_days(rows: Rows) -> None:
+    """As if targets had only failed for more than three days, in which each was tried every few hours."""
+    rows("update integration_hooks set failing_since = now() - interval '73 hours'")
+    rows(
+        "insert into integration_hook_attempts (org_id, delivery_id, attempt, outcome, started_at)"
+        " select d.org_id, d.id, 1, 'failed', now() - times * interval '12 hours'"
+        " from generate_series(1, 6) as times,"
+        " (select distinct on (hook_id) * from integration_hook_deliveries) as d"
+    )

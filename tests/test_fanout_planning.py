@@ -202,3 +202,16 @@ def test_every_type_says_what_it_is():
         assert notice.channels
         for name in notice.required | notice.secret:
             assert name in notice.known
+
+
+def test_quiet_hours_that_a_change_of_clocks_makes_overlap():
+    york = ZoneInfo("America/New_York")
+    # Half past two does not come on 8 March: it is half past three, when the next ones have begun.
+    found = quiet(datetime(2026, 3, 8, 5, tzinfo=UTC), time(3), time(2, 30), york)
+    assert found["due_at"] == datetime(2026, 3, 9, 6, 30, tzinfo=UTC)
+    assert found["quiet_at"] == datetime(2026, 3, 9, 7, tzinfo=UTC)
+    assert found["quiet_for"] == timedelta(hours=23, minutes=30)
+    # Hours that lie within the one that is left out: over before they begin.
+    found = quiet(datetime(2026, 3, 8, 6, 59, tzinfo=UTC), time(2, 30), time(3, 15), york)
+    assert found["due_at"] == datetime(2026, 3, 8, 6, 59, tzinfo=UTC)
+    assert found["quiet_at"] == datetime(2026, 3, 9, 6, 30, tzinfo=UTC)

@@ -16,7 +16,7 @@ from hypothesis import given as given_
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from atlvs.db import consents, deliveries, notifications
+from atlvs.db import consents, deliveries, ending, notifications
 from atlvs.db.engine import database
 from atlvs.db.notifications import Asked
 from atlvs.errors import Rejected
@@ -282,9 +282,9 @@ async def test_secret_variables_are_sealed_and_wiped_at_the_end(ledger: Ledger):
     one = ledger.delivery(made)
     [claimed] = await deliveries.claim(ledger.org, "email", uuid4(), 1)
     assert claimed.data["reset_url"] == secret
-    assert await notifications.finish_ended(ledger.org) == 0
+    assert await ending.finish_ended(ledger.org) == 0
     ledger.rows("update integration_deliveries set state = 'delivered' where id = %s", one)
-    assert await notifications.finish_ended(ledger.org) == 1
+    assert await ending.finish_ended(ledger.org) == 1
     assert ledger.rows("select state, sealed from integration_notifications") == [("done", None)]
 
 

@@ -63,3 +63,22 @@ def test_words_of_one_organization_do_not_bind_another(
     assert theirs.page().buttons[0] == ("stop", "email")
     assert not refusals(other, "email", "ada@example.com")
     assert {row[0] for row in rows("integration_consents", "org_id")} == {org}
+
+
+def test_coming_back_does_not_open_where_nothing_arrives(pages_ada: PagesClient, org: UUID):
+    pages_ada.email = "Ada.Old@example.com"
+    old = "ada.old@example.com"
+    say(org, Word("email", old, "unreachable", "bounce", "sendgrid", event_id="b1"))
+    pages_ada.post({"stop": "email"})
+    assert ("allow", "email") in pages_ada.page().buttons
+    assert pages_ada.post({"allow": "email"}).status_code == 200
+    assert not refusals(org, "email", "ada@example.com", "news")
+    assert refusals(org, "email", old)
+
+
+def test_stopped_where_nothing_arrives_is_told_as_that(pages_ada: PagesClient, org: UUID):
+    say(org, Word("email", "ada@example.com", "unreachable", "bounce", "sendgrid", event_id="b1"))
+    pages_ada.post({"stop": "email"})
+    assert "did not arrive there" in pages_ada.page().text
+    assert pages_ada.post({"allow": "email"}).status_code == 409
+    assert refusals(org, "email", "ada@example.com")

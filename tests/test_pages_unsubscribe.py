@@ -4,7 +4,9 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from pages_people import LEDGER, ONE_CLICK, Fields, PagesClient
+from pages_people import LEDGER, ONE_CLICK, Fields, PagesClient, refusals, say
+
+from atlvs.records import Word
 
 pytest_plugins = ["pages_fixtures"]
 WISHES = "select category, channel, wanted from integration_preferences"
@@ -79,3 +81,33 @@ def test_way_back_leads_to_the_choices_of_the_same_person(pages_ada: PagesClient
     choices = httpx.get(url.join(link))
     assert choices.status_code == 200
     assert Fields(choices.text).values["wish.news.email"] == "no"
+
+
+def test_one_click_is_said_of_each_address_whatever_stands_about_another(
+    pages_ada: PagesClient, rows: Any, org: UUID
+):
+    pages_ada.email = "Ada.Old@example.com"
+    old = "ada.old@example.com"
+    say(org, Word("email", old, "unreachable", "bounce", "sendgrid", event_id="b1"))
+    say(org, Word("email", old, "refused", "unsubscribed", "page", scope="news"))
+    pages_ada.one_click("news")
+    assert rows(WISHES) == [("news", "email", False)]
+    assert refusals(org, "email", "ada@example.com", "news")
+    pages_ada.one_click()
+    assert rows(LEDGER)[2:] == [
+        ("email", "ada@example.com", "news", "refused", "page"),
+        ("email", "ada@example.com", "optional", "refused", "page"),
+        ("email", old, "optional", "refused", "page"),
+    ]
+    pages_ada.one_click("news")
+    pages_ada.one_click()
+    assert len(rows(LEDGER)) == 5
+
+
+def test_one_click_outlasts_a_bounce(pages_ada: PagesClient, org: UUID):
+    bounced = Word("email", "ada@example.com", "unreachable", "bounce", "sendgrid", event_id="b1")
+    say(org, bounced)
+    pages_ada.one_click()
+    taken_off = Word("email", "ada@example.com", "allowed", "taken off", "sendgrid", event_id="b2")
+    say(org, taken_off)
+    assert "unsubscribed" in refusals(org, "email", "ada@example.com", "news")["ada@example.com"]

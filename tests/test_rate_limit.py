@@ -204,7 +204,10 @@ async def test_budget_outlives_its_process(connection: Connection):
     [
         ("3", 3.0),
         ("0.5", 0.5),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", None),  # gone by
+        ("Wed, 21 Oct 2015 07:28:00", None),
+        ("Wed, 99 Oct 99999 07:28:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_PAUSE),
         ("", None),
         (".", None),
         ("-1", None),
@@ -213,5 +216,5 @@ async def test_budget_outlives_its_process(connection: Connection):
         ("9" * 400, LONGEST_PAUSE),
     ],
 )
-def test_retry_after_takes_seconds_only(text: str, seconds: float | None):
+def test_retry_after_takes_seconds_or_a_date(text: str, seconds: float | None):
     assert retry_after({"Retry-After": text}) == seconds

@@ -120,7 +120,7 @@ def test_building_a_request_for_a_thousand_is_cheap(mailer: SendGrid):
 
 def test_check_renders_and_refuses(mailer: SendGrid, org: UUID):
     SENDER.check(mailer, of(mailer))
-    SENDER.check(mailer, of(mailer, own={"items": [{"title": "One"}]}))
+    SENDER.check(mailer, of(mailer, own={"digest_items": [{"title": "One"}]}))
     for wrong, code in (
         (of(mailer, address="nobody"), "invalid_address"),
         (of(mailer, data={}), "data_missing"),

@@ -162,7 +162,7 @@ anything = st.recursive(
 @settings(max_examples=60, deadline=None)
 @given(
     type=st.sampled_from(list(TYPES)),
-    data=st.dictionaries(st.sampled_from([*WHOLE, "status", "items"]), anything),
+    data=st.dictionaries(st.sampled_from([*WHOLE, "status", "digest_items"]), anything),
 )
 def test_whatever_the_data_it_is_a_message_within_the_limits(type: str, data: Json) -> None:
     judged(composed(type, data))
@@ -181,7 +181,7 @@ def test_digest_lists_all_of_its_items() -> None:
         {"title": "New registration", "text": f"Gala · Guest <{n}>", "url": f"https://a.test/{n}"}
         for n in range(100)
     ]
-    message = judged(composed("registration_received", {"items": items}))
+    message = judged(composed("registration_received", {"digest_items": items}))
     assert message["blocks"][0]["text"]["text"] == "New registration (100)"
     told = shown(message)
     assert all(f"<https://a.test/{n}|Gala · Guest &lt;{n}&gt;>" in told for n in range(100))
@@ -192,7 +192,7 @@ def test_digest_counts_what_is_too_much() -> None:
     items = [
         {"title": "Task assigned", "text": "x" * 300, "url": "https://a.test/" + "y" * 500}
     ] * 100
-    told = shown(judged(composed("task_assigned", {"items": items}, "Your day")))
+    told = shown(judged(composed("task_assigned", {"digest_items": items}, "Your day")))
     assert re.search(r"… and \d+ more$", told)
 
 
@@ -217,3 +217,11 @@ def test_times_and_amounts_as_people_write_them() -> None:
     assert moment("2026-11-30T14:00:00Z")[0].endswith("|30 Nov 2026 14:00 UTC>")
     assert money(1250, {"currency": "jpy"}) == "1,250 JPY"
     assert money("12 or so", {"currency": "<!here>"}) == "12 or so <!here>"
+
+
+def test_a_variable_called_items_is_no_digest() -> None:
+    told = shown(
+        judged(composed("task_assigned", {"task_title": "Doors", "items": [{"title": "Bar"}]}))
+    )
+    assert "Doors" in told
+    assert "Bar" not in told

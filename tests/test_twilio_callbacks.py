@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from hmac import digest
 from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import UUID, uuid4
 
 import httpx
+import orjson
 import pytest
 from sandbox_client import Sandbox
 from twilio_client import NUMBER, PHONE, TwilioAccount, until
 from twilio_deliveries import states, stored_delivery, words
+from twilio_run import full, incremental
 from web_client import serving
 
-from atlvs.db import connections
+from atlvs.db import connections, consents
+from atlvs.db.engine import database
+from atlvs.errors import Rejected
 from atlvs.settings import settings
 from blocks.base import release
 from blocks.twilio import Twilio
 from tasks.inbox import drain
-from tasks.twilio import SENDERS
+from tasks.twilio import SENDERS, SERVICE
+from tasks.twilio.fates import word_of_reply
 
 pytest_plugins = ["twilio_fixtures"]
 SID = f"SM{'0' * 31}1"
@@ -81,7 +88,7 @@ async def test_failed_delivery_says_why_and_wrong_numbers_are_remembered(
     verdict: bool,
 ) -> None:
     twilio_account.act("phone", PHONE, fate=fate)
-    one = await stored_delivery(rows, org)
+    one = await stored_delivery(rows, org, attempts=2)  # the second try is the last
     (outcome,) = await SENDERS["sms"].send(twilio, [one])
     await callbacks(rows, 3)
     assert states(rows) == [("undelivered", code, outcome.provider_id)]
@@ -89,6 +96,34 @@ async def test_failed_delivery_says_why_and_wrong_numbers_are_remembered(
     rows("update integration_inbox set state = 'waiting', due_at = now()")
     await drained()
     assert len(words(rows)) == verdict
+
+
+async def test_a_phone_out_of_reach_is_tried_once_more(
+    receiving_twilio: str, twilio: Twilio, twilio_account: TwilioAccount, org: UUID, rows: Any
+) -> None:
+    twilio_account.act("phone", PHONE, fate="unreachable")
+    one = await stored_delivery(rows, org)
+    (outcome,) = await SENDERS["sms"].send(twilio, [one])
+    await callbacks(rows, 3)
+    assert states(rows) == [("queued", "30003", None)]
+    waits = "select due_at > now() + interval '25 minutes', sent_at, earlier_ids from integration_deliveries"
+    assert rows(waits) == [(True, None, [outcome.provider_id])]
+    rows("update integration_inbox set state = 'waiting', due_at = now()")
+    await drained()
+    assert rows(waits) == [(True, None, [outcome.provider_id])]
+
+
+async def test_where_another_channel_waits_it_is_tried_instead(
+    receiving_twilio: str, twilio: Twilio, twilio_account: TwilioAccount, org: UUID, rows: Any
+) -> None:
+    twilio_account.act("phone", PHONE, fate="unreachable")
+    one = await stored_delivery(rows, org)
+    behind = '[{"channel": "email", "address": "ada@example.com"}]'
+    rows("update integration_deliveries set fallback = %s::jsonb", behind)
+    await SENDERS["sms"].send(twilio, [one])
+    await callbacks(rows, 3)
+    found = "select channel, state from integration_deliveries order by seq"
+    assert rows(found) == [("sms", "undelivered"), ("email", "queued")]
 
 
 async def test_lost_answer_is_settled_by_the_first_callback(
@@ -170,3 +205,90 @@ async def test_callbacks_of_nobodys_messages_are_harmless(
     await callbacks(rows, 6)
     assert rows("select distinct state from integration_inbox") == [("done",)]
     assert states(rows) == []
+
+
+async def test_an_older_refusal_does_not_outweigh_a_start(twilio: Twilio, rows: Any) -> None:
+    now = datetime.now(UTC)
+    status = {"kind": "message", "sid": SID, "status": "failed", "error": 21610, "to": PHONE}
+    status["delivery"] = None
+    reply = {"kind": "reply", "sid": f"SM{'0' * 31}2", "from": PHONE, "word": "start"}
+    told = [(f"{SID}:failed", status, 10), (reply["sid"], reply, 5)]
+    for event_id, payload, minutes in told:
+        rows(
+            "insert into integration_inbox (org_id, connection_id, provider, event_id, type, lane, payload,"
+            " received_at) values (%s, %s, 'twilio', %s, 'told', %s, %s, %s)",
+            *(twilio.connection.org_id, twilio.connection.id, event_id, event_id),
+            *(orjson.dumps(payload).decode(), now - timedelta(minutes=minutes)),
+        )
+    await drained()
+    assert rows("select distinct state from integration_inbox") == [("done",)]
+    async with database().org(twilio.connection.org_id) as tx:
+        assert await consents.refusals(tx, "sms", [PHONE]) == {}
+
+
+async def test_a_refusal_found_in_the_log_is_as_old_as_its_message(
+    twilio: Twilio, twilio_account: TwilioAccount, org: UUID, rows: Any, sandbox: Sandbox
+) -> None:
+    twilio_account.act("phone", PHONE, fate="landline")
+    one = await stored_delivery(rows, org, state="unknown")
+    sandbox.fault("reset_after", provider="twilio", method="POST", times=1)
+    with pytest.raises(Exception, match="no answer"):
+        await SENDERS["sms"].send(twilio, [one])
+    until(twilio_account.messages, lambda each: each[0]["status"] == "undelivered")
+    updated = parsedate_to_datetime(twilio_account.messages()[0]["date_updated"])
+    [outcome] = await SENDERS["sms"].look(twilio, [one])
+    assert outcome.state == "undelivered"
+    assert rows("select verdict, occurred_at from integration_consents") == [
+        ("unreachable", updated)
+    ]
+
+
+async def test_stop_binds_the_number_however_it_is_written(
+    receiving_twilio: str, twilio: Twilio, twilio_account: TwilioAccount, rows: Any
+) -> None:
+    london = "+442079460958"
+    twilio_account.control(
+        "POST", "seed", numbers=[{"number": NUMBER, "sms_url": twilio.webhook_url()}]
+    )
+    twilio_account.act("reply", **{"from": london, "to": NUMBER, "body": "STOP"})
+    await callbacks(rows, 1)
+    for written in (london, "+4402079460958", "+44 (0)20 7946 0958"):
+        with pytest.raises(Rejected, match="replied STOP"):
+            await SERVICE["send_sms"].fn(twilio, uuid4(), written, "Doors open")
+
+
+async def test_a_stop_that_never_reached_us_is_found_in_the_log(
+    twilio: Twilio, twilio_account: TwilioAccount, rows: Any, sandbox: Sandbox
+) -> None:
+    sandbox.clock(now="2026-05-01T10:00:00Z", frozen=True)
+    for body in ("start 8", "STOP", "See you", "Start"):
+        twilio_account.act("reply", **{"from": PHONE, "to": NUMBER, "body": body})
+        sandbox.clock(advance=60)
+    await full()
+    assert sorted(words(rows)) == [
+        ("sms", PHONE, "allowed", "replied START"),
+        ("sms", PHONE, "refused", "replied STOP"),
+    ]
+    async with database().org(twilio.connection.org_id) as tx:
+        assert await consents.refusals(tx, "sms", [PHONE]) == {}
+    twilio_account.act("reply", **{"from": PHONE, "to": NUMBER, "body": "unsubscribe"})
+    await incremental()
+    await incremental()
+    await full()
+    assert len(words(rows)) == 3
+    async with database().org(twilio.connection.org_id) as tx:
+        assert PHONE in await consents.refusals(tx, "sms", [PHONE])
+    stored = "select count(*) from twilio_messages where raw::text ~* 'unsubscribe|See you'"
+    assert rows(stored) == [(0,)]
+
+
+async def test_a_stop_found_in_the_log_is_the_one_that_was_heard(
+    twilio: Twilio, twilio_account: TwilioAccount, rows: Any
+) -> None:
+    made = twilio_account.act("reply", **{"from": PHONE, "to": NUMBER, "body": "STOP"})
+    async with database().org(twilio.connection.org_id) as tx:
+        heard = word_of_reply(PHONE, "stop", made["sid"], datetime.now(UTC))
+        assert heard
+        await consents.record(tx, twilio.connection.org_id, [heard])
+    await full()
+    assert len(words(rows)) == 1

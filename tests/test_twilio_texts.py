@@ -155,13 +155,16 @@ def test_characters_of_several_are_not_cut_apart() -> None:
 
 def test_digest_lists_what_fits() -> None:
     items = [{"title": f"Task {n}\nof many", "text": "", "url": "https://x"} for n in range(3)]
-    text = text_for(delivery(data={"items": items}))
+    text = text_for(delivery(data={"digest_items": items}))
     assert text == "3 notices: Task 0 of many; Task 1 of many; Task 2 of many"
     many = [{"title": f"Task {n} {'x' * 30}"} for n in range(100)]
-    text = text_for(delivery(data={"items": many}))
+    text = text_for(delivery(data={"digest_items": many}))
     assert segments(text) == 3
     assert text.endswith("; and 89 more")
-    assert segments(text_for(delivery(data={"items": [{"title": "x" * 3000}, "odd", None]}))) <= 3
+    assert (
+        segments(text_for(delivery(data={"digest_items": [{"title": "x" * 3000}, "odd", None]})))
+        <= 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -249,3 +252,11 @@ def test_rows_hold_no_text() -> None:
     assert "secret" not in str(row)
     assert "\\u0000" not in kept(given_row)
     assert [micros(value) for value in (None, "x", "-0", "0.5")] == [None, None, 0, 500_000]
+
+
+def test_a_variable_called_items_is_no_digest():
+    bill = {"invoice_number": "7", "amount": 1200, "currency": "eur"}
+    bill |= {"items": [{"title": "Chairs"}, {"title": "Tables"}]}
+    text = text_for(delivery(kind="invoice_sent", data=bill))
+    assert "Invoice 7" in text
+    assert "Chairs" not in text

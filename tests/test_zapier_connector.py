@@ -7,7 +7,7 @@ import pytest
 from command_line import InProcess
 from conftest import ENCRYPTION_KEY, Rows
 from connector_samples import assembled
-from hooked_world import Hooked, done, secrets_of
+from hooked_world import Hooked, done, failing_for_days, secrets_of
 from web_client import serving
 
 from atlvs.crypto import key_ring
@@ -113,9 +113,8 @@ def test_failing_subscriptions_are_named_with_their_reason(hooked: Hooked, rows:
     assert "fails since 20" in one.text
     assert one.text.endswith("2 posts wait: The target said 500.")
     assert str(hook.id) in one.mend
-    rows(
-        "update integration_hooks set failing_since = now() - interval '4 days', rests_until = null"
-    )
+    failing_for_days(rows)
+    rows("update integration_hooks set rests_until = null")
     rows("update integration_hooks set failing_since = null where id <> %s", hook.id)
     rows("update integration_hook_deliveries set due_at = now()")
     hooked.drain()

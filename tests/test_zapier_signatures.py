@@ -122,6 +122,27 @@ def test_one_of_several_signatures_is_enough(zapier_signed: ZapierApp):
     assert plain(zapier_signed)("POST", ACTING, BODY, **headers).status_code == 201
 
 
+def test_signed_request_that_is_sent_again_makes_nothing_new(zapier_signed: ZapierApp, rows: Any):
+    """Whoever listened may leave the Idempotency-Key out, or take another: it is not signed."""
+    app = plain(zapier_signed)
+    bare, keyed = signed(zapier_signed), signed(zapier_signed, age=1)
+    made = app("POST", ACTING, BODY, **bare)
+    assert made.status_code == 201
+    for more in ({}, {"Idempotency_Key": "another"}):
+        again = app("POST", ACTING, BODY, **bare, **more)
+        assert (again.status_code, again.json()) == (200, made.json())
+    made = app("POST", ACTING, BODY, **keyed, Idempotency_Key="k1")
+    assert made.status_code == 201
+    for more in ({}, {"Idempotency_Key": "k1"}, {"Idempotency_Key": "k2"}):
+        again = app("POST", ACTING, BODY, **keyed, **more)
+        assert (again.status_code, again.json()) == (200, made.json())
+    retry = signed(zapier_signed, age=2)
+    assert app("POST", ACTING, BODY, **retry, Idempotency_Key="k1").json() == made.json()
+    assert app("POST", ACTING, BODY, **retry).json() == made.json()
+    assert app("POST", ACTING, BODY, **signed(zapier_signed, age=3)).status_code == 201
+    assert len(rows("tasks")) == 3
+
+
 def test_key_without_a_secret_needs_no_signature(zapier_app: ZapierApp):
     headers = {"X_Atlvs_Timestamp": "1", "X_Atlvs_Signature": "v1,none"}
     assert zapier_app("POST", ACTING, BODY, **headers).status_code == 201

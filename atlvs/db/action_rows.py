@@ -13,8 +13,8 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from atlvs.db import platform
 from atlvs.db.actions import Row, locked
+from atlvs.db.core import core_columns
 from atlvs.db.engine import Transaction
-from atlvs.db.schema import core_columns
 from atlvs.errors import Misconfigured, Rejected
 
 CANCELLED = ["cancelled", "canceled"]

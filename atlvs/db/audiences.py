@@ -1,7 +1,7 @@
 """Reading an audience from the database, a few thousand people at a time, and writing their deliveries."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from psycopg import DataError
 from atlvs.audience import Attendees, Audience, Contacts, Everyone, People, SlackChannel, Tagged
 from atlvs.db.engine import Transaction
 from atlvs.db.notifications import END
+from atlvs.db.slack import USER_OF_CONTACT
 from atlvs.errors import Rejected
 
 START = UUID(int=0)
@@ -34,6 +35,9 @@ class Candidate:
     quiet_ends: time | None = None
     quiet_zone: str | None = None
     data: dict[str, Any] = field(default_factory=dict[str, Any])
+    secret: dict[str, Any] = field(
+        default_factory=dict[str, Any]
+    )  # variables not to be kept in clear
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Planned:
     fallback: tuple[dict[str, str], ...] = ()
     segments: int | None = None
     cost_micros: int | None = None
+    sealed: bytes | None = None
+    secret: dict[str, Any] = field(default_factory=dict[str, Any])  # what is in `sealed`
 
 
 async def candidates(
@@ -67,13 +73,13 @@ async def candidates(
             begin = int(after or 0)
             found = [
                 Candidate(
-                    recipient=f"person:{(person.email or person.phone or '').strip().lower()}",
+                    recipient=person.recipient(place),
                     first_name=person.name,
                     email=person.email,
                     phone=person.phone,
                     data=person.data,
                 )
-                for person in people[begin : begin + most]
+                for place, person in enumerate(people[begin : begin + most], begin)
             ]
             return found, END if begin + most >= len(people) else str(begin + most)
         case _:
@@ -97,9 +103,7 @@ async def _contacts(
         left join lateral (
             select jsonb_object_agg(channel, jsonb_build_object('wanted', wanted, 'digest', digest)) as preferences
             from integration_preferences as p where p.contact_id = c.id and p.category = %(category)s) as p on true
-        left join lateral (
-            select slack_user_id from slack_users as s where s.org_id = c.org_id and lower(s.email) = lower(c.email)
-                and not s.deactivated and s.deleted_at is null limit 1) as s on true
+        left join lateral ({USER_OF_CONTACT}) as s on true
         order by c.id
         """.encode(),
         given | {"after": after, "most": most, "category": category},
@@ -134,8 +138,10 @@ async def write(
     """Deliveries of some of the audience, and how far it is planned, in one transaction.
 
     Whoever has an address that another recipient has already is skipped, and says so. Rejected, and
-    nothing written, when PostgreSQL cannot hold one of them (a NUL character, …).
+    nothing written, when it was cancelled meanwhile, or PostgreSQL cannot hold one of them (a NUL
+    character, …).
     """
+    await _still_planned(tx, notification)
     try:
         await _write(tx, notification, planned, position)
     except DataError as error:
@@ -144,20 +150,34 @@ async def write(
         ) from error
 
 
+async def _still_planned(tx: Transaction, notification: UUID) -> None:
+    """Locks it: whoever cancels it after this also cancels what is written here."""
+    cursor = await tx.execute(
+        "select state from integration_notifications where id = %s for no key update",
+        [notification],
+    )
+    row = await cursor.fetchone()
+    if row is None or row["state"] != "raised":
+        state = row["state"] if row else "gone"
+        raise Rejected(
+            "notifications", f"it is {state}: nobody is added to it.", code="not_planned"
+        )
+
+
 async def _write(
     tx: Transaction, notification: UUID, planned: Sequence[Planned], position: str
 ) -> None:
     await tx.execute(
         "create temp table if not exists planned on commit delete rows as select recipient, contact_id, channel, address,"
-        " data, state, reason, due_at, quiet_at, quiet_for, digest, fallback, segments, cost_micros"
-        " from integration_deliveries with no data"
+        " data, state, reason, due_at, quiet_at, quiet_for, digest, fallback, segments, cost_micros,"
+        " sealed from integration_deliveries with no data"
     )
     async with tx.cursor().copy("copy planned from stdin") as copy:
         for one in planned:
             await copy.write_row(_row(one))
     columns = (
         "recipient, contact_id, channel, address, data, state, reason, due_at, quiet_at, quiet_for, digest, fallback,"
-        " segments, cost_micros"
+        " segments, cost_micros, sealed"
     )
     into = f"insert into integration_deliveries (org_id, notification_id, {columns})"
     await tx.execute(
@@ -166,7 +186,7 @@ async def _write(
     )
     await tx.execute(
         f"{into} select atlvs_org(), %(id)s, recipient, contact_id, channel, null, '{{}}', 'skipped',"
-        " 'another recipient has the same address', now(), null, null, null, '[]', null, null from planned"
+        " 'another recipient has the same address', now(), null, null, null, '[]', null, null, null from planned"
         " where address is not null on conflict do nothing".encode(),
         {"id": notification},
     )
@@ -188,7 +208,8 @@ async def totals(tx: Transaction, notification: UUID) -> dict[str, Any]:
 
 
 def _row(one: Planned) -> tuple[Any, ...]:
-    values = asdict(one)
+    values = asdict(replace(one, secret={}))
+    del values["secret"]
     values["data"] = orjson.dumps(one.data, default=str).decode()
     values["fallback"] = orjson.dumps(one.fallback).decode()
     if one.due_at is None:

@@ -17,6 +17,8 @@ SEALED = (  # table and column
     ("integration_connections", "sealed"),
     ("integration_requests", "result"),
     ("integration_notifications", "sealed"),
+    ("integration_notifications", "sealed_people"),
+    ("integration_deliveries", "sealed"),
     ("integration_api_keys", "signing_secret"),
     ("integration_api_keys", "owner_email"),
     ("integration_hooks", "target"),

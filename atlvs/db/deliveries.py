@@ -6,12 +6,14 @@ one sender at a time; a lease is worth as much as its holder's advisory lock, so
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import orjson
 
 from atlvs.crypto import key_ring
+from atlvs.db.carriers import let_go
 from atlvs.db.engine import Transaction, database
 from atlvs.db.leases import dead
 from atlvs.db.marks import FAILURES, advance, begin
@@ -21,14 +23,15 @@ from atlvs.settings import settings
 __all__ = ["FAILURES", "advance", "begin"]  # written in `marks`
 READ = """
     d.id, d.org_id, d.notification_id, n.type, n.category, d.channel, d.recipient, d.address, d.contact_id,
-    n.subject, (n.data || d.data)::text as data, n.sealed, n.record_type, n.record_id, d.attempts, d.looks,
+    n.subject, (n.data || d.data)::text as data, n.sealed, d.sealed as own, n.record_type, n.record_id, d.attempts, d.looks,
     d.sending_at, d.call_id, d.provider_id
 """
 # One statement, whose work does not grow with what is due besides.
 CLAIM = f"""
     with due as (
         select d.ctid, coalesce(n.expires_at <= now(), false) as late,
-            case when d.quiet_at <= now() then greatest(d.due_at, d.quiet_at + d.quiet_for) else d.due_at end as due_at,
+            case when d.quiet_at <= now() then greatest(d.due_at, d.quiet_at + d.quiet_for + interval '1 day'
+                * floor(extract(epoch from now() - d.quiet_at) / 86400)) else d.due_at end as due_at,
             case when d.quiet_at <= now() then d.quiet_at + interval '1 day'
                 * ceil(extract(epoch from now() - d.quiet_at) / 86400 + 0.0001) else d.quiet_at end as quiet_at
         from integration_deliveries as d
@@ -47,7 +50,7 @@ CLAIM = f"""
         due_at = due.due_at, quiet_at = due.quiet_at
     from due, integration_notifications as n
     where d.ctid = due.ctid and n.id = d.notification_id
-    returning {READ}, d.seq, d.lease is not null as taken
+    returning {READ}, d.seq, d.lease is not null as taken, due.late
 """.encode()
 
 
@@ -71,6 +74,7 @@ async def claim(
         while True:
             rows = await (await tx.execute(CLAIM, given)).fetchall()
             taken = [row for row in rows if row.pop("taken")]
+            await let_go(tx, [row["id"] for row in rows if row.pop("late")])
             if taken or not rows:
                 break
     return opened(sorted(taken, key=lambda row: row.pop("seq")))
@@ -182,24 +186,28 @@ async def work(channel: str | None = None) -> list[dict[str, Any]]:
     """Organizations and channels with deliveries that are due, of unknown outcome or leased."""
     async with database().system() as tx:
         cursor = await tx.execute(
-            "select org_id, channel, bool_or(state = 'queued' and lease is null) as due, bool_or(state = 'unknown') as unknown,"
-            " bool_or(lease is not null) as leased from integration_deliveries"
-            " where (state in ('queued', 'unknown') and due_at <= now() or lease is not null)"
-            " and (%(channel)s::text is null or channel = %(channel)s) group by org_id, channel",
+            "select d.org_id, d.channel, bool_or(d.state = 'queued' and lease is null and n.state = 'sending') as due,"
+            " bool_or(d.state = 'unknown') as unknown, bool_or(lease is not null) as leased"
+            " from integration_deliveries as d join integration_notifications as n on n.id = d.notification_id"
+            " where (d.state = 'queued' and n.state = 'sending' and due_at <= now()"
+            "  or d.state = 'unknown' and due_at <= now() or lease is not null)"
+            " and (%(channel)s::text is null or d.channel = %(channel)s) group by d.org_id, d.channel",
             {"channel": channel},
         )
         return await cursor.fetchall()
 
 
 def opened(rows: Iterable[dict[str, Any]]) -> list[Delivery]:
-    """Deliveries with their notification's secrets unsealed, once for each notification."""
-    secrets: dict[UUID, dict[str, Any]] = {}
+    """Deliveries with their secrets unsealed; their notification's once for all of them."""
+    ring = cache(lambda: key_ring(settings()))
+    shared: dict[UUID, dict[str, Any]] = {}
     found: list[Delivery] = []
     for row in rows:
-        sealed = row.pop("sealed")
-        if sealed and row["notification_id"] not in secrets:
-            clear = key_ring(settings()).open(bytes(sealed), str(row["org_id"]))
-            secrets[row["notification_id"]] = orjson.loads(clear)
-        row["data"] = orjson.loads(row["data"]) | secrets.get(row["notification_id"], {})
+        sealed, own, org = row.pop("sealed"), row.pop("own"), str(row["org_id"])
+        if sealed and row["notification_id"] not in shared:
+            shared[row["notification_id"]] = orjson.loads(ring().open(bytes(sealed), org))
+        row["data"] = orjson.loads(row["data"]) | shared.get(row["notification_id"], {})
+        if own:
+            row["data"] |= orjson.loads(ring().open(bytes(own), org))
         found.append(Delivery(**row))
     return found

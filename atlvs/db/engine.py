@@ -18,9 +18,11 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg.sql import SQL, Identifier
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from atlvs.db import embedded
+from atlvs.db.foreign import record_in
 from atlvs.errors import Unavailable
 from atlvs.settings import Settings, settings
 
@@ -134,6 +136,8 @@ class Database:
                 yield connection
         except PoolTimeout as error:
             raise Unavailable("database", await self._why(role), retry_after=2) from error
+        except psycopg.errors.ProgramLimitExceeded:  # too much was asked for: the database is well
+            raise
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise unavailable(error) from error
 
@@ -155,6 +159,7 @@ class Database:
             timeout=10,
             open=False,
             check=AsyncConnectionPool.check_connection,  # a restart of PostgreSQL costs nobody a try
+            configure=_reading,
             kwargs={"row_factory": dict_row},
         )
         if role in self._pools:  # somebody was quicker while we looked the address up
@@ -162,6 +167,11 @@ class Database:
         self._pools[role] = pool
         await pool.open()
         return pool
+
+
+async def _reading(connection: Transaction) -> None:
+    """The platform's JSON may hold what would fail to be read."""
+    set_json_loads(record_in, connection)
 
 
 def unavailable(error: Exception) -> Unavailable:

@@ -8,6 +8,7 @@ from uuid import UUID
 import phonenumbers
 
 from atlvs.db.engine import Transaction, database
+from atlvs.db.slack import CARRIER
 from atlvs.errors import Rejected
 
 MOST = 1_000_000_000
@@ -30,8 +31,8 @@ async def habits(tx: Transaction) -> Habits:
     """The organization's settings, or the shipped ones."""
     cursor = await tx.execute(
         "select o.time_zone, s.approve_above_recipients, s.approve_above_cost_cents, s.quiet_begins, s.quiet_ends,"
-        " s.region, exists (select from slack_users) as slack_known from organizations as o left join integration_notification_settings as s on s.org_id = o.id"
-        " where o.id = atlvs_org()"
+        f" s.region, exists (select from slack_users where connection_id = {CARRIER}) as slack_known from organizations as o"
+        " left join integration_notification_settings as s on s.org_id = o.id where o.id = atlvs_org()".encode()
     )
     row = await cursor.fetchone() or {}
     given: dict[str, Any] = {name: value for name, value in row.items() if value is not None}

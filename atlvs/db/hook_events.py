@@ -1,14 +1,13 @@
 """What posts tell besides the record itself, and what samples are made from."""
 
-import json
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
-
-import orjson
+from uuid import UUID
 
 from atlvs.db import platform
 from atlvs.db.engine import Transaction
+from atlvs.db.foreign import record_in
+from atlvs.hooks import RECORDS
 
 Json = dict[str, Any]
 # column of a record → the name of the object beside it, its table and columns
@@ -22,25 +21,15 @@ BESIDE = {
 }
 
 
+# Hooks hear of our own records: a Stripe invoice is another record, in another shape, and the one of ours
+# that it belongs to is told when it is paid.
+HEARD = f"o.record_type in ({', '.join(map(repr, RECORDS.values()))})"
+
+
 def opened(row: Json) -> Json:
     """A row of the outbox with `record` and `changed` read."""
     changed = record_in(row["changed"]) if row["changed"] else None
     return row | {"record": record_in(row["record"]), "changed": changed}
-
-
-def record_in(text: str) -> Json:
-    """A record out of the outbox. A number beyond what programs hold, as 1e400, is null."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return json.loads(text, parse_int=_number, parse_float=_number)
-
-
-def _number(text: str) -> float | None:
-    found = float(text)
-    if not isfinite(found):
-        return None
-    return int(text) if text.lstrip("-").isdigit() and abs(found) < 2**62 else found
 
 
 async def beside(tx: Transaction, records: Sequence[Json]) -> list[Json]:
@@ -48,7 +37,7 @@ async def beside(tx: Transaction, records: Sequence[Json]) -> list[Json]:
     known = await platform.writable(tx)
     found: list[Json] = [{} for _ in records]
     for column, (name, table, columns) in BESIDE.items():
-        ids = {str(record[column]) for record in records if record.get(column)}
+        ids = {id for record in records if (id := _id(record.get(column)))}
         rows: dict[str, Json] = {}
         if ids and table in known:
             cursor = await tx.execute(
@@ -59,15 +48,23 @@ async def beside(tx: Transaction, records: Sequence[Json]) -> list[Json]:
             rows = {row["key"]: record_in(row["row"]) for row in await cursor.fetchall()}
         for record, into in zip(records, found, strict=True):
             if column in record:
-                into[name] = rows.get(str(record[column]))
+                into[name] = rows.get(_id(record[column]) or "")
     return found
+
+
+def _id(value: Any) -> str | None:
+    """An id as PostgreSQL writes it; None where a column of the platform's holds none."""
+    try:
+        return str(UUID(value))
+    except (AttributeError, TypeError, ValueError):
+        return None
 
 
 async def newest(tx: Transaction, event: str, number: int) -> list[Json]:
     """The newest events of a type, as the outbox has them: id, type, occurred_at, record, changed."""
     cursor = await tx.execute(
-        "select id, type, occurred_at, data::text as record, changed::text as changed from integration_outbox"
-        " where org_id = atlvs_org() and type = %s order by seq desc limit %s",
+        "select id, type, occurred_at, data::text as record, changed::text as changed from integration_outbox as o"
+        f" where org_id = atlvs_org() and type = %s and {HEARD} order by seq desc limit %s".encode(),
         [event, number],
     )
     return [opened(row) for row in await cursor.fetchall()]

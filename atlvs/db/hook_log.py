@@ -12,7 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from atlvs.db import hooks
+from atlvs.db.arrays import plain
 from atlvs.db.engine import Transaction, database
+from atlvs.db.hook_events import HEARD
 from atlvs.db.hook_standing import no_such_hook
 from atlvs.db.resending import Again
 from atlvs.errors import Rejected
@@ -35,8 +37,8 @@ POSTS = """
     join integration_hooks as h on h.id = d.hook_id
 """
 # What is not routed yet, the router queues.
-HAPPENED = """
-    o.org_id = atlvs_org() and o.type = %(event)s and o.state <> 'waiting'
+HAPPENED = f"""
+    o.org_id = atlvs_org() and o.type = %(event)s and {HEARD} and o.state <> 'waiting'
     and o.occurred_at >= %(since)s and o.occurred_at < %(until)s
 """
 
@@ -184,7 +186,7 @@ async def addressed(tx: Transaction, hook_id: UUID) -> Row:
     """Its row with the sealed address and secrets, for a post beside the queue: to whatever state, but
     not where nobody is any more."""
     cursor = await tx.execute(
-        "select id, org_id, event, shown, state, reason, target, target_hash, secrets, rotated_at"
+        "select id, org_id, event, shown, state, reason, target, target_hash, secrets, rotated_at, created_at"
         " from integration_hooks where id = %s",
         [hook_id],
     )
@@ -220,12 +222,24 @@ async def _again(tx: Transaction, where: str, given: Row, states: Sequence[str])
         update integration_hook_deliveries as d set state = 'waiting', due_at = now(), tries = 0, status = null,
             reason = null, done_at = null
         {"from integration_outbox as o" if "o.id" in where else ""} where d.state = any(%(states)s) and {where}
+        returning d.hook_id, d.record_id
         """.encode(),
         given | {"states": list(states)},
     )
-    if cursor.rowcount:
+    found = await cursor.fetchall()
+    if found:
+        await _behind(tx, found)
         await hooks.wake(tx)
-    return cursor.rowcount
+    return len(found)
+
+
+async def _behind(tx: Transaction, resent: Sequence[Row]) -> None:
+    """What waits behind these is due with them."""
+    await tx.execute(
+        "update integration_hook_deliveries set due_at = now(), behind = false where state = 'waiting' and behind"
+        " and (hook_id, record_id) in (select * from unnest(%s::uuid[], %s::uuid[]))",
+        [plain(row["hook_id"] for row in resent), plain(row["record_id"] for row in resent)],
+    )
 
 
 async def _foreseen(tx: Transaction, given: Row) -> list[Row]:

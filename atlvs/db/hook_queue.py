@@ -13,31 +13,34 @@ from uuid import UUID
 
 from atlvs.db.arrays import plain, texts, times
 from atlvs.db.engine import Transaction, database
-from atlvs.db.hook_events import opened
+from atlvs.db.hook_events import HEARD, opened
 from atlvs.db.hooks import KEEPS, wake
 from atlvs.db.leases import dead
 
 MOST_HOOKS = 64
 ENDED_EARLY = "The sender ended before the answer."
-# What a Zap or a key has written does not start that Zap again: `source` is zapier:<key>:<Zap, if told>.
+# What a Zap or a key has written does not start that Zap again: `source` is zapier:<key>:<Zap, if told>;
+# the Zap begins at its 45th character, and may have colons.
 OWN = """
     (not h.own_writes and o.source like 'zapier:%%' and split_part(o.source, ':', 2) = h.api_key_id::text
-        and (h.zap_id is null or split_part(o.source, ':', 3) in ('', h.zap_id)))
+        and (h.zap_id is null or substr(o.source, 45) in ('', h.zap_id)))
 """
 # What nobody posts to any more does not wait.
 WAITS = "case when h.state in ('active', 'paused') then 'waiting' else 'dead' end"
-# A record's first open post goes next, or nothing of it. What was put off holds up the rest; what was not
-# is due at once, even if its transaction began after ours.
+# A record's first open post goes next, or nothing of it. What was put off holds up what comes after it, and
+# not the first itself, once that is due again; what was not is due at once, even if its transaction began
+# after ours.
 CLAIM = """
     with held as materialized (
-        select record_id, max(due_at) filter (where state = 'waiting') as until
+        select record_id, max(due_at) filter (where state = 'waiting') as until,
+            case when bool_or(state = 'sending') then 0 else min(seq) end as first
         from integration_hook_deliveries
         where hook_id = %(hook)s and (state = 'sending' or state = 'waiting' and (attempts > 0 or behind) and due_at > now())
         group by record_id
     ), due as materialized (
         select id, seq, record_id from integration_hook_deliveries as d
         where hook_id = %(hook)s and state = 'waiting' and (due_at <= now() or attempts = 0 and not behind)
-            and record_id not in (select record_id from held)
+            and not exists (select from held where held.record_id = d.record_id and held.first <= d.seq)
         order by seq limit %(most)s * 8
     ), chosen as (
         select id from (select distinct on (record_id) id, seq from due order by record_id, seq) as first
@@ -45,7 +48,7 @@ CLAIM = """
     ), behind as (  -- waits as long as what holds it up: else we would look at it again and again
         update integration_hook_deliveries as d set due_at = held.until, behind = true from held
         where d.hook_id = %(hook)s and d.state = 'waiting' and d.due_at <= now() and d.record_id = held.record_id
-            and held.until is not null
+            and held.first < d.seq and held.until is not null
     )
     update integration_hook_deliveries as d
     set state = 'sending', attempts = d.attempts + 1, tries = d.tries + 1, sending_at = clock_timestamp()
@@ -101,6 +104,7 @@ class Posted:
 
     id: UUID
     attempt: int
+    claimed_at: datetime
     outcome: str
     started_at: datetime
     took_ms: float
@@ -111,15 +115,26 @@ class Posted:
 
 
 async def enqueue(tx: Transaction, events: Iterable[UUID]) -> int:
-    """Queue events for every subscription that listens; returns how many posts wait for it."""
+    """Queue events for every subscription that listens; returns how many posts wait for it.
+
+    Nobody closes these subscriptions before the transaction ends (`hooks.close` waits): what we queue it
+    finds. Others may queue for them, and post to them.
+    """
     cursor = await tx.execute(
         f"""
+        with o as materialized (
+            select o.id, o.seq, o.org_id, o.type, o.record_id, o.source from integration_outbox as o
+            where o.id = any(%(ids)s::uuid[]) and {HEARD}
+        ), h as materialized (
+            select id, event, own_writes, api_key_id, zap_id from integration_hooks
+            where org_id = atlvs_org() and state = any(%(keeps)s) and event in (select type from o)
+            order by id for key share
+        )
         insert into integration_hook_deliveries (org_id, hook_id, event_id, seq, record_id, state, reason, done_at)
         select o.org_id, h.id, o.id, o.seq, o.record_id, case when {OWN} then 'skipped' else 'waiting' end,
             case when {OWN} then 'its own write' end, case when {OWN} then clock_timestamp() end
-        from integration_outbox as o
-        join integration_hooks as h on h.org_id = o.org_id and h.event = o.type and h.state = any(%(keeps)s)
-        where o.id = any(%(ids)s::uuid[])
+        from o join h on h.event = o.type
+        where not exists (select from integration_hook_deliveries where hook_id = h.id and event_id = o.id)
         on conflict do nothing returning state
         """.encode(),
         {"ids": plain(events), "keeps": list(KEEPS)},
@@ -182,7 +197,7 @@ async def take(tx: Transaction, hook_id: UUID, lease: UUID) -> dict[str, Any] | 
     cursor = await tx.execute(
         "update integration_hooks set lease = %s where id = %s and lease is null and state = 'active'"
         " and coalesce(rests_until, '-infinity') <= now()"
-        " returning id, org_id, event, target, target_hash, secrets, rotated_at, failures, failing_since",
+        " returning id, org_id, event, target, target_hash, secrets, rotated_at, failures, created_at",
         [lease, hook_id],
     )
     return await cursor.fetchone()
@@ -206,6 +221,20 @@ async def claim(tx: Transaction, hook_id: UUID, lease: UUID, most: int) -> list[
     given = {"hook": hook_id, "lease": lease, "most": most}
     rows = await (await tx.execute(CLAIM.encode(), given)).fetchall()
     return sorted((Claimed(**opened(row)) for row in rows), key=lambda one: one.seq)
+
+
+async def put_back(tx: Transaction, ids: Sequence[UUID]) -> None:
+    """What was claimed and never sent waits as before, or is dead with its subscription."""
+    if not ids:
+        return
+    await tx.execute(
+        f"update integration_hook_deliveries as d set state = {WAITS}, attempts = d.attempts - 1,"
+        " tries = greatest(d.tries - 1, 0), reason = case when h.state in ('active', 'paused') then d.reason"
+        " else h.reason end,"
+        " done_at = case when h.state not in ('active', 'paused') then clock_timestamp() end"
+        " from integration_hooks as h where h.id = d.hook_id and d.id = any(%s) and d.state = 'sending'".encode(),
+        [list(ids)],
+    )
 
 
 async def slots(tx: Transaction, target_hash: bytes, number: int, per_second: float) -> float:
@@ -242,39 +271,3 @@ async def finish(tx: Transaction, posted: Sequence[Posted]) -> None:
             "tooks": plain(one.took_ms for one in posted),
         },
     )
-
-
-async def note_health(
-    tx: Transaction,
-    hook_id: UUID,
-    *,
-    failures: int,
-    failing_since: datetime | None,
-    rests: float | None,
-    succeeded: bool,
-) -> None:
-    """How a subscription's target does."""
-    await tx.execute(
-        "update integration_hooks set failures = %(failures)s, failing_since = %(since)s,"
-        " rests_until = now() + %(rests)s * interval '1 second',"
-        " last_success_at = case when %(succeeded)s then now() else last_success_at end,"
-        " last_failure_at = case when %(failures)s > 0 then now() else last_failure_at end where id = %(id)s",
-        {
-            "id": hook_id,
-            "failures": failures,
-            "since": failing_since,
-            "rests": rests,
-            "succeeded": succeeded,
-        },
-    )
-
-
-async def hurry(tx: Transaction, hook_id: UUID) -> int:
-    """An outage is over: what it held up is due within a minute, and not all at once."""
-    cursor = await tx.execute(
-        "update integration_hook_deliveries set due_at = now() + random() * interval '60 seconds'"
-        " where hook_id = %s and state = 'waiting' and due_at > now() + interval '60 seconds'"
-        " and coalesce(status, 500) >= 500",
-        [hook_id],
-    )
-    return cursor.rowcount

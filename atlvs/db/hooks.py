@@ -14,9 +14,11 @@ import orjson
 
 from atlvs.crypto import key_ring
 from atlvs.db.engine import Transaction, database
+from atlvs.db.hook_health import hurry
 from atlvs.errors import Rejected
 from atlvs.hooks import ROTATION, Hook, new_secret
 from atlvs.settings import settings
+from atlvs.targets import plainest
 
 COLUMNS = """
     h.id, h.org_id, h.event, h.shown as target, h.state, h.secrets, h.zap_id, h.own_writes, h.reason, h.failures,
@@ -52,12 +54,15 @@ async def subscribe(
     zap_id: str | None = None,
     own_writes: bool = False,
 ) -> tuple[Hook, bool]:
-    """The subscription, and whether it is new. One that had ended begins anew, with a new secret."""
+    """The subscription, and whether it is new. One that had ended begins anew, with a new secret.
+
+    Rejected with the code "key_revoked" when its key is revoked by now.
+    """
     given = {
         "org": org_id,
         "event": event,
         "target": _sealed(target_url.encode(), org_id),
-        "hash": hashlib.sha256(target_url.encode()).digest(),
+        "hash": hashlib.sha256(plainest(target_url).encode()).digest(),
         "shown": shown,
         "key": key_id,
         "zap": zap_id,
@@ -65,12 +70,23 @@ async def subscribe(
         "secrets": _sealed(orjson.dumps([new_secret()]), org_id),
     }
     async with database().org(org_id) as tx:
+        if key_id:
+            await _check_key(tx, key_id)
         if begun := await (await tx.execute(BEGIN.encode(), given)).fetchone():
             return _hook(begun), True
         kept = await (await tx.execute(KEEP.encode(), given)).fetchone()
     if kept is None:
         raise Rejected("hooks", "the subscription ended at the same moment. Subscribe again.")
     return _hook(kept), False
+
+
+async def _check_key(tx: Transaction, key_id: UUID) -> None:
+    """Whoever revokes it waits for us, and ends what we begin."""
+    cursor = await tx.execute(
+        "select from integration_api_keys where id = %s and revoked_at is null for share", [key_id]
+    )
+    if await cursor.fetchone() is None:
+        raise Rejected("hooks", "this API key is revoked.", code="key_revoked")
 
 
 async def unsubscribe(org_id: UUID, hook_id: UUID) -> bool:
@@ -97,12 +113,20 @@ async def disable(org_id: UUID, hook_id: UUID, reason: str) -> bool:
         return await close(tx, hook_id, "disabled", reason)
 
 
-async def close(tx: Transaction, hook_id: UUID, state: str, reason: str) -> bool:
-    """Stop posting to it, in this state; what waits is a dead letter. False when it is stopped already."""
+async def close(
+    tx: Transaction, hook_id: UUID, state: str, reason: str, *, begun: datetime | None = None
+) -> bool:
+    """Stop posting to it, in this state; what waits is a dead letter. False when it is stopped already, or
+    has begun anew since `begun`: an answer to its former life does not end it.
+
+    Who queues for it is waited for: what is queued by then is found.
+    """
     cursor = await tx.execute(
-        "update integration_hooks set state = %s, reason = %s, updated_at = now()"
-        " where id = %s and state in ('active', 'paused') returning id",
-        [state, reason, hook_id],
+        "with held as materialized (select id from integration_hooks where id = %(id)s and state in ('active', 'paused')"
+        " and coalesce(created_at = %(begun)s, true) for update)"
+        " update integration_hooks as h set state = %(state)s, reason = %(reason)s, updated_at = now()"
+        " from held where h.id = held.id returning h.id",
+        {"id": hook_id, "state": state, "reason": reason, "begun": begun},
     )
     closed = await cursor.fetchone() is not None
     if closed:
@@ -111,7 +135,7 @@ async def close(tx: Transaction, hook_id: UUID, state: str, reason: str) -> bool
 
 
 async def enable(org_id: UUID, hook_id: UUID) -> bool:
-    """Post to it again; False when it has ended or was never there."""
+    """Post to it again, and what waits within a minute; False when it has ended or was never there."""
     async with database().org(org_id) as tx:
         cursor = await tx.execute(
             "update integration_hooks set state = 'active', reason = null, failures = 0, failing_since = null,"
@@ -119,6 +143,8 @@ async def enable(org_id: UUID, hook_id: UUID) -> bool:
             [hook_id],
         )
         found = await cursor.fetchone() is not None
+        if found:
+            await hurry(tx, hook_id, refused=True)
         await wake(tx)
     return found
 
@@ -173,33 +199,6 @@ async def every(org_id: UUID, *, key_id: UUID | None = None, ended: bool = False
         return [_hook(row) for row in await cursor.fetchall()]
 
 
-async def farewell_organizations() -> list[UUID]:
-    """Whose ended subscriptions' Zaps are still to be paused."""
-    async with database().system() as tx:
-        cursor = await tx.execute(
-            "select distinct org_id from integration_hooks where farewell_at <= now()"
-        )
-        return [row["org_id"] for row in await cursor.fetchall()]
-
-
-async def farewells(tx: Transaction) -> list[dict[str, Any]]:
-    """Ended subscriptions whose Zaps are to be paused now; somebody else waits ten minutes for us."""
-    cursor = await tx.execute(
-        "update integration_hooks set farewell_at = now() + interval '10 minutes', farewells = farewells + 1"
-        " where farewell_at <= now() returning id, org_id, target, farewells - 1 as farewells"
-    )
-    return await cursor.fetchall()
-
-
-async def said_farewell(tx: Transaction, hook_id: UUID, again: float | None) -> None:
-    """It is told, or to be tried again after so many seconds."""
-    await tx.execute(
-        "update integration_hooks set farewell_at = now() + %s * interval '1 second'"
-        " where id = %s and state = 'ended'",
-        [again, hook_id],
-    )
-
-
 async def owner_of(tx: Transaction, hook_id: UUID) -> str | None:
     """The e-mail address of whom its key belongs to, if one was told."""
     cursor = await tx.execute(
@@ -244,9 +243,10 @@ async def _end(
     tx: Transaction, where: str, given: dict[str, Any], reason: str, farewell: bool
 ) -> int:
     cursor = await tx.execute(
-        "update integration_hooks set state = 'ended', reason = %(reason)s, updated_at = now(),"
-        " farewell_at = case when %(farewell)s and state in ('active', 'paused', 'disabled') then now() end"
-        f" where {where} returning id".encode(),
+        f"with held as materialized (select id from integration_hooks where {where} order by id for update)"
+        " update integration_hooks as h set state = 'ended', reason = %(reason)s, updated_at = now(),"
+        " farewell_at = case when %(farewell)s and h.state in ('active', 'paused', 'disabled') then now() end"
+        " from held where h.id = held.id returning h.id".encode(),
         {"reason": reason, "farewell": farewell} | given,
     )
     ids = [row["id"] for row in await cursor.fetchall()]

@@ -11,12 +11,12 @@ import orjson
 from psycopg import DataError
 
 from atlvs import audience as audiences
-from atlvs.crypto import key_ring
+from atlvs.db import secrets
+from atlvs.db.carriers import take_apart
 from atlvs.db.engine import Transaction, database
 from atlvs.errors import Rejected
 from atlvs.events import Channel
-from atlvs.notices import notice_type
-from atlvs.settings import settings
+from atlvs.notices import check_given, notice_type
 
 END = "end"  # the position of an audience that is planned to its end
 
@@ -41,7 +41,12 @@ class Asked:
         """Rejected, with the field, when it could not be sent as it is."""
         kind = notice_type(self.type)
         kind.check(self.data)
-        if isinstance(audiences.parsed(self.audience), audiences.RULES_ONLY):
+        check_given(self.data, "data")
+        audience = audiences.parsed(self.audience)
+        if isinstance(audience, audiences.People):
+            for person in audience.people:
+                check_given(person.data, "audience.people.data")
+        if isinstance(audience, audiences.RULES_ONLY):
             raise _wrong("audience", "of this kind stands in rules, where there is a record.")
         if not 0 < len(self.key) <= 300:
             raise _wrong("key", "has 1 to 300 characters.")
@@ -112,11 +117,12 @@ async def raise_in(tx: Transaction, org_id: UUID, asked: Asked) -> tuple[UUID, s
 async def _raised(tx: Transaction, org_id: UUID, asked: Asked) -> tuple[UUID, str, bool]:
     kind = notice_type(asked.type)
     secret = {name: value for name, value in asked.data.items() if name in kind.secret}
+    audience, own = secrets.parted(asked.audience, kind.secret)
     channels = asked.channels or tuple(map(str, kind.channels))
     cursor = await tx.execute(
         "insert into integration_notifications (org_id, key, fingerprint, type, category, subject, data, sealed,"
-        " audience, channels, mode, origin, record_type, record_id, dry_run, expires_at, owed)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " sealed_people, audience, channels, mode, origin, record_type, record_id, dry_run, expires_at, owed)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " on conflict (org_id, key) do nothing returning id, state",
         [
             org_id,
@@ -126,8 +132,10 @@ async def _raised(tx: Transaction, org_id: UUID, asked: Asked) -> tuple[UUID, st
             kind.category,
             asked.subject,
             _json({name: value for name, value in asked.data.items() if name not in secret}),
-            key_ring(settings()).seal(orjson.dumps(secret), str(org_id)) if secret else None,
-            _json(asked.audience),
+            # Wiping it wipes people's own, too: where they have some, it is there.
+            secrets.sealed(org_id, secret) if secret or own else None,
+            secrets.sealed(org_id, own) if own else None,
+            _json(audience),
             list(channels),
             asked.mode,
             asked.origin,
@@ -202,8 +210,9 @@ async def under_way(tx: Transaction) -> int:
     cursor = await tx.execute(
         "select (select count(*) from integration_outbox where org_id = atlvs_org() and state = 'waiting')"
         " + (select count(*) from integration_notifications where state = 'raised' and not dry_run)"
-        " + (select count(*) from integration_deliveries where state = 'sending'"
-        "    or state = 'queued' and due_at <= now()) as number"
+        " + (select count(*) from integration_deliveries as d"
+        "    join integration_notifications as n on n.id = d.notification_id"
+        "    where d.state = 'sending' or d.state = 'queued' and n.state = 'sending' and d.due_at <= now()) as number"
     )
     row = await cursor.fetchone()
     return row["number"] if row else 0
@@ -234,11 +243,13 @@ async def move(
         " decided_by = coalesce(nullif(%(by)s, ''), decided_by),"
         " planned_at = case when %(to)s = 'sending' then coalesce(planned_at, clock_timestamp()) else planned_at end,"
         " finished_at = case when %(to)s in ('done', 'cancelled', 'refused') then clock_timestamp() end,"
-        " sealed = case when %(to)s in ('done', 'cancelled', 'refused') then null else sealed end"
+        " sealed = case when %(to)s in ('done', 'cancelled', 'refused') then null else sealed end,"
+        " sealed_people = null"
         " where id = %(id)s and state = any(%(among)s)",
         {"id": id, "to": to, "among": list(among), "by": by, "reason": reason},
     )
-    if cursor.rowcount and to == "cancelled":
+    if cursor.rowcount and to in ("cancelled", "refused"):
+        await take_apart(tx, id)
         await tx.execute(
             "update integration_deliveries set state = 'cancelled', lease = null, updated_at = clock_timestamp()"
             " where notification_id = %s and state in ('queued', 'planned')",
@@ -247,17 +258,6 @@ async def move(
     if cursor.rowcount:
         await tx.execute("select pg_notify('integration_notifications', '')")
     return bool(cursor.rowcount)
-
-
-async def finish_ended(org_id: UUID) -> int:
-    """Notifications whose last delivery has ended, or only waits for news that nobody can ask for."""
-    async with database().org(org_id) as tx:
-        cursor = await tx.execute(
-            "update integration_notifications as n set state = 'done', finished_at = clock_timestamp(), sealed = null"
-            " where n.state = 'sending' and n.position = 'end' and not exists (select from integration_deliveries as d"
-            " where d.notification_id = n.id and (d.state in ('queued', 'sending') or d.state = 'unknown' and d.looks < 4))"
-        )
-        return cursor.rowcount
 
 
 def _json(value: Any) -> str:

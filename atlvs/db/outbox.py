@@ -8,6 +8,12 @@ from uuid import UUID
 
 from atlvs.db.engine import Transaction, database
 
+# By the clock, and not by `now()`: a writer that began after us may have been before one that began earlier.
+OLDEST = """
+    from integration_outbox where org_id = atlvs_org() and state = 'waiting' and due_at <= clock_timestamp()
+    order by seq limit %s
+"""
+
 
 @dataclass(frozen=True)
 class Happened:
@@ -37,17 +43,23 @@ async def waiting_organizations() -> list[UUID]:
 async def take(tx: Transaction, most: int = 200) -> list[Happened]:
     """The oldest waiting events, for the caller's transaction, in which they are to be finished.
 
-    One routing of an organization at a time: what was committed later is not told on earlier. By the
-    clock, and not by `now()`: a writer that began after us may have been before one that began earlier.
+    One routing of an organization at a time: what was committed later is not told on earlier.
     """
-    await tx.execute("select pg_advisory_xact_lock(hashtextextended('outbox ' || atlvs_org(), 0))")
-    cursor = await tx.execute(
-        "select id, seq, org_id, type, record_type, record_id, data, changed, source, occurred_at"
-        " from integration_outbox where org_id = atlvs_org() and state = 'waiting'"
-        " and due_at <= clock_timestamp() order by seq limit %s",
-        [most],
-    )
+    await _routing(tx)
+    columns = "id, seq, org_id, type, record_type, record_id, data, changed, source, occurred_at"
+    cursor = await tx.execute(f"select {columns} {OLDEST}".encode(), [most])
     return [Happened(**row) for row in await cursor.fetchall()]
+
+
+async def oldest(tx: Transaction) -> UUID | None:
+    """The event that `take` would begin with; nothing of its record is read."""
+    await _routing(tx)
+    row = await (await tx.execute(f"select id {OLDEST}".encode(), [1])).fetchone()
+    return row["id"] if row else None
+
+
+async def _routing(tx: Transaction) -> None:
+    await tx.execute("select pg_advisory_xact_lock(hashtextextended('outbox ' || atlvs_org(), 0))")
 
 
 async def bury(tx: Transaction, id: UUID, error: str) -> None:

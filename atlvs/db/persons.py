@@ -7,6 +7,7 @@ from uuid import UUID
 
 from atlvs.db.engine import Transaction
 from atlvs.db.habits import Habits, habits
+from atlvs.db.slack import USER_OF_CONTACT
 from atlvs.events import Channel
 from atlvs.phones import e164
 from atlvs.signing import Link
@@ -47,9 +48,7 @@ async def find(tx: Transaction, link: Link) -> Person | None:
 async def _contact(tx: Transaction, id: UUID) -> dict[str, Any] | None:
     cursor = await tx.execute(
         "select c.email, c.phone, nullif(c.time_zone, '') as time_zone, s.slack_user_id from contacts as c"
-        " left join lateral (select slack_user_id from slack_users as s where s.org_id = c.org_id"
-        " and lower(s.email) = lower(c.email) and not s.deactivated and s.deleted_at is null limit 1) as s on true"
-        " where c.id = %s",
+        f" left join lateral ({USER_OF_CONTACT}) as s on true where c.id = %s".encode(),
         [id],
     )
     return await cursor.fetchone()

@@ -9,14 +9,14 @@ first on our search path.
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-import orjson
 import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Identifier
 
+from atlvs.db.core import core_columns
 from atlvs.db.engine import Transaction
-from atlvs.db.schema import TOLD, check_names, core_columns, in_public, real_name
+from atlvs.db.schema import TOLD, check_names, in_public, real_name, told_columns
 from atlvs.records import Finding
 from atlvs.settings import settings
 
@@ -30,6 +30,14 @@ WRITTEN = {
     },
 }
 
+LATE = (
+    "Changes are told up to 15 seconds late: max_prepared_transactions allows two-phase commits, which a"
+    " NOTIFY would forbid."
+)
+LATE_MEND = (
+    "As a superuser, alter database … set atlvs.notify = 'on' where nobody prepares transactions that change"
+    " our tables, else 'off'."
+)
 _writable: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
 
 
@@ -85,7 +93,10 @@ def adopt(owner_url: str) -> list[Finding]:
     """Take existing tables on: views for other names, rights, row security, triggers. Repeatable."""
     with psycopg.connect(owner_url, autocommit=True) as connection:
         created = _created(connection)
-        return [_adopted(connection, table) for table in core_tables() if table.real not in created]
+        found = [
+            _adopted(connection, table) for table in core_tables() if table.real not in created
+        ]
+        return found + _untold(connection)
 
 
 def release(owner_url: str) -> list[str]:
@@ -105,8 +116,8 @@ def release(owner_url: str) -> list[str]:
 def findings(owner_url: str) -> list[Finding]:
     """For each core table: taken on, or which features are off without it."""
     with psycopg.connect(owner_url, autocommit=True) as connection:
-        adopted = _adoptions(connection)
-    return [
+        adopted, untold = _adoptions(connection), _untold(connection)
+    return untold + [
         Finding(True, f"Table {table.real} is in use.")
         if table.real in adopted
         else Finding(
@@ -158,8 +169,8 @@ def _secure(connection: Connection[TupleRow], table: CoreTable) -> None:
     if table.name == "organizations":
         connection.execute("select atlvs_cross(%s::regclass, 'select')", [real])
     if table.name in TOLD:
-        names = orjson.dumps(table.names).decode() if table.names else ""
-        connection.execute("select atlvs_tell(%s::regclass, %s, %s)", [real, table.name, names])
+        columns = told_columns(table.name, table.names)
+        connection.execute("select atlvs_tell(%s::regclass, %s, %s)", [real, table.name, columns])
 
 
 def _map(connection: Connection[TupleRow], table: CoreTable, lacking: list[str]) -> None:
@@ -182,6 +193,29 @@ def _map(connection: Connection[TupleRow], table: CoreTable, lacking: list[str])
     )
     if table.name == "organizations":
         connection.execute(SQL("grant select on atlvs_map.{} to atlvs_system").format(view))
+
+
+def _untold(connection: Connection[TupleRow]) -> list[Finding]:
+    """What changes are not told, or late: triggers see the statements that name their table."""
+    divided = connection.execute(
+        "select distinct relname from pg_trigger join pg_class on tgrelid = pg_class.oid"
+        " where tgname = 'atlvs_created' and (relkind = 'p' or relhassubclass) order by 1"
+    )
+    found = [
+        Finding(
+            False,
+            f"Changes made directly in a part of {name} are not told.",
+            f"Have them made in {name} itself.",
+        )
+        for (name,) in divided.fetchall()
+    ]
+    prepared = connection.execute(
+        "select 1 where current_setting('max_prepared_transactions') <> '0'"
+        " and coalesce(current_setting('atlvs.notify', true), '') = ''"
+    )
+    if prepared.fetchone():
+        found.append(Finding(False, LATE, LATE_MEND))
+    return found
 
 
 def _taken_on(table: CoreTable, lacking: list[str]) -> Finding:

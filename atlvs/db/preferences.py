@@ -4,7 +4,7 @@ A known contact's wishes are rows of theirs. Where only an address is known, and
 the consent ledger has the word.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import time
 from typing import Any
@@ -19,6 +19,7 @@ from atlvs.records import Word
 
 PAGE, PHONE = "page", "twilio"  # sources of words
 Cell = tuple[str, str]  # category, channel
+Words = list[dict[str, Any]]  # of the ledger, newest first
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,10 @@ class Choices:
 
 async def read(tx: Transaction, person: Person) -> Choices:
     """What a person has chosen."""
-    words = await _words(tx, person)
+    return await _choices(tx, person, await _words(tx, person))
+
+
+async def _choices(tx: Transaction, person: Person, words: Words) -> Choices:
     refused = frozenset(
         (word["scope"], word["channel"])
         for word in _newest(words)
@@ -83,40 +87,52 @@ async def read(tx: Transaction, person: Person) -> Choices:
 
 
 async def wish(tx: Transaction, person: Person, wishes: Mapping[Cell, Wish]) -> int:
-    """Write wishes that differ from what stands; returns how many."""
-    before = await read(tx, person)
-    new = {cell: one for cell, one in wishes.items() if before.wish(*cell) != one}
+    """Write wishes that differ from what stands; returns how many.
+
+    The addresses say it as well: a list of people may have one without knowing the contact. Whoever
+    wants no more says so about each address, also where another one had said it before.
+    """
+    words = await _words(tx, person)
+    before, stored = await _choices(tx, person, words), await _wishes(tx, person)
+    new = {cell: one for cell, one in wishes.items() if stored.get(cell, Wish()) != one}
     if person.contact_id:
         await _write(tx, person, new)
-    # The address says it as well: a list of people may have it without knowing the contact.
-    turned = {cell for cell, one in new.items() if before.wish(*cell).wanted != one.wanted}
-    await _say_about(tx, person, {cell: new[cell] for cell in turned})
-    return len(new)
+    changed = {cell for cell in new if before.wish(*cell) != new[cell]}
+    for cell, one in wishes.items():
+        if not one.wanted:
+            said = await _refuse(tx, person, words, cell[1], cell[0])
+        elif said := not before.wish(*cell).wanted:
+            await _say(tx, person, cell[1], "allowed", "came back", cell[0])
+        changed |= {cell} if said else set()
+    return len(changed)
 
 
 async def refuse(tx: Transaction, person: Person, channels: Sequence[str]) -> list[str]:
     """Nothing more on these channels; returns those on which something was still sent.
 
-    By e-mail, what somebody asked for or is owed still comes: tickets, receipts, password resets.
+    By e-mail, what somebody asked for or is owed still comes: tickets, receipts, password resets. Also
+    said where nothing is sent just now: what forbids it may be about another address, or end.
     """
-    standing = (await read(tx, person)).standing
-    ending = [channel for channel in channels if channel in standing and standing[channel].open]
-    for channel in ending:
+    words = await _words(tx, person)
+    known = [channel for channel in channels if channel in person.addresses]
+    for channel in known:
         scope = OPTIONAL if channel == Channel.EMAIL else ALL
-        await _say(tx, person, [channel], "refused", "unsubscribed", scope)
-    return ending
+        await _refuse(tx, person, words, channel, scope)
+    return [channel for channel in known if _standing(channel, words).open]
 
 
 async def allow(tx: Transaction, person: Person, channel: str) -> None:
     """Back on a channel. Rejected where it was stopped by a text message, or nothing arrives."""
-    standing = (await read(tx, person)).standing.get(channel, Standing())
+    words = await _words(tx, person)
+    standing = _standing(channel, words)
     if standing.stopped:
         raise Rejected("preferences", "stopped by text message: text START.", code="stopped")
     if standing.verdict == "unreachable":
         raise Rejected("preferences", "nothing arrives at this address.", code="unreachable")
     if not standing.open:
         for scope in (ALL, OPTIONAL):
-            await _say(tx, person, [channel], "allowed", "came back", scope)
+            dead = _said(words, channel, scope, "unreachable")
+            await _say(tx, person, channel, "allowed", "came back", scope, but=dead)
 
 
 async def keep_quiet(tx: Transaction, person: Person, quiet: Quiet | None) -> None:
@@ -151,29 +167,39 @@ async def _write(tx: Transaction, person: Person, wishes: Mapping[Cell, Wish]) -
     )
 
 
-async def _say_about(tx: Transaction, person: Person, wishes: Mapping[Cell, Wish]) -> None:
-    for (category, channel), one in wishes.items():
-        verdict, reason = ("allowed", "came back") if one.wanted else ("refused", "unsubscribed")
-        await _say(tx, person, [channel], verdict, reason, category)
+async def _refuse(tx: Transaction, person: Person, words: Words, channel: str, scope: str) -> int:
+    """Say it about each address of which it is not the newest word."""
+    already = _said(words, channel, scope, "refused")
+    return await _say(tx, person, channel, "refused", "unsubscribed", scope, but=already)
 
 
 async def _say(
     tx: Transaction,
     person: Person,
-    channels: Sequence[str],
+    channel: str,
     verdict: str,
     reason: str,
-    scope: str = ALL,
-) -> None:
+    scope: str,
+    but: Collection[str] = (),
+) -> int:
     words = [
         Word(channel, address, verdict, reason, PAGE, scope, contact_id=person.contact_id)
-        for channel in channels
         for address in person.addresses.get(channel, ())
+        if consents.normal(channel, address) not in but
     ]
-    await consents.record(tx, person.org_id, words)
+    return await consents.record(tx, person.org_id, words)
 
 
-async def _words(tx: Transaction, person: Person) -> list[dict[str, Any]]:
+def _said(words: Words, channel: str, scope: str, verdict: str) -> set[str]:
+    """Addresses of which this is the newest word."""
+    return {
+        word["address"]
+        for word in _newest(words)
+        if (word["channel"], word["scope"], word["verdict"]) == (channel, scope, verdict)
+    }
+
+
+async def _words(tx: Transaction, person: Person) -> Words:
     """The newest words of each scope about each address, newest first: what was texted, and what was
     said elsewhere."""
     pairs = [
@@ -198,7 +224,7 @@ async def _words(tx: Transaction, person: Person) -> list[dict[str, Any]]:
     return await cursor.fetchall()
 
 
-def _newest(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _newest(words: Words) -> Words:
     """The word that counts about each address and scope."""
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for word in words:
@@ -206,8 +232,8 @@ def _newest(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _standing(channel: str, words: Sequence[dict[str, Any]]) -> Standing:
-    """Of several addresses, the one that nothing is sent to is told of."""
+def _standing(channel: str, words: Words) -> Standing:
+    """Of several addresses, the one that nothing is sent to is told of; of these, one that could be."""
     about = [
         word for word in words if word["channel"] == channel and word["scope"] in (ALL, OPTIONAL)
     ]
@@ -217,7 +243,9 @@ def _standing(channel: str, words: Sequence[dict[str, Any]]) -> Standing:
     shut = [word for word in _newest(about) if word["verdict"] != "allowed"]
     if not shut:
         return Standing(stopped=stopped)
-    return Standing(shut[0]["verdict"], shut[0]["reason"], stopped)
+    dead = {word["address"] for word in shut if word["verdict"] == "unreachable"}
+    told = min(shut, key=lambda word: (word["address"] in dead, word["verdict"] != "unreachable"))
+    return Standing(told["verdict"], told["reason"], stopped)
 
 
 async def _wishes(tx: Transaction, person: Person) -> dict[Cell, Wish]:

@@ -10,7 +10,8 @@ from atlvs.db import consents, notifications
 from atlvs.db.engine import Transaction
 from atlvs.db.notifications import Notification
 from atlvs.errors import Rejected
-from atlvs.notices import notice_type
+from atlvs.notices import ITEMS, notice_type
+from atlvs.records import Outcome
 
 FAILED = ("failed", "bounced", "undelivered")
 REACHED = ("queued", "sending", "unknown", "sent", "digested", "delivered", "opened")
@@ -133,7 +134,28 @@ def _first_of_each(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]]
 async def _queue(tx: Transaction, ids: Sequence[UUID]) -> None:
     await tx.execute(
         "update integration_deliveries set state = 'queued', lease = null, due_at = now(), attempts = 0, looks = 0,"
-        " code = null, reason = null, provider_id = null, place = null, call_id = null, sending_at = null,"
-        " sent_at = null, delivered_at = null, opened_at = null, updated_at = clock_timestamp() where id = any(%s)",
+        " code = null, reason = null, provider_id = null, earlier_ids = array_remove(earlier_ids || provider_id, null),"
+        # whoever was to be told with one that failed, failed with it, and goes again alone
+        f" data = case when state = 'unknown' then data else data - '{ITEMS}' end, place = null, call_id = null,"
+        " sending_at = null, sent_at = null, delivered_at = null, opened_at = null, updated_at = clock_timestamp() where id = any(%s)",
         [list(ids)],
     )
+
+
+async def tries(tx: Transaction, failed: Sequence[Outcome]) -> dict[UUID, int]:
+    """Deliveries, locked, that may be tried again as they are, and how often they were: the message
+    that failed is their last, no other channel stands behind it, nothing was wiped, nobody cancelled."""
+    cursor = await tx.execute(
+        "select d.id, d.attempts, d.provider_id, n.type, n.sealed is null as wiped from integration_deliveries as d"
+        " join integration_notifications as n on n.id = d.notification_id"
+        " where d.id = any(%s) and d.state = 'sent' and d.fallback = '[]' and n.state in ('sending', 'paused', 'done')"
+        " order by d.id for update of d",
+        [[one.delivery for one in failed]],
+    )
+    messages = {(one.delivery, one.provider_id) for one in failed}
+    return {
+        row["id"]: row["attempts"]
+        for row in await cursor.fetchall()
+        if (row["id"], row["provider_id"]) in messages
+        and not (row["wiped"] and notice_type(row["type"]).secret)
+    }

@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from importlib.resources import files
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from alembic import op
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from atlvs.db.core import core_columns, core_statements, sql_file
 from atlvs.errors import Misconfigured
 from atlvs.settings import settings
 
@@ -18,11 +18,6 @@ TOLD = (
     *("contacts", "invoices", "payments"),
     *("registrations", "leads", "deals", "tasks", "events", "approvals", "incidents"),
 )
-
-
-def sql_file(name: str) -> str:
-    """One file of `atlvs/migrations/sql`."""
-    return files("atlvs.migrations").joinpath("sql", name).read_text()
 
 
 def real_name(table: str) -> str:
@@ -50,32 +45,12 @@ def run(name: str) -> None:
 
 def restore(function: str, name: str) -> None:
     """Make a function again as an earlier migration's file has it."""
-    found = re.search(rf"^create (function {function}\b.*?^\$\$;)", sql_file(name), re.M | re.S)
+    found = re.search(
+        rf"^create (function {function}\b.*?^(?:end )?\$\$;)", sql_file(name), re.M | re.S
+    )
     if found is None:
         raise LookupError(f"{name} makes no {function}")
     _connection().execute(f"create or replace {found[1]}".encode())
-
-
-def core_statements(name: str = "platform.sql") -> Iterator[tuple[str, str]]:
-    """(table, statement) for each statement of platform.sql, in order."""
-    text = re.sub(r"^--.*$", "", sql_file(name), flags=re.MULTILINE)
-    for statement in filter(str.strip, text.split(";\n")):
-        found = re.search(r"create table (\w+)|index on (\w+)", statement)
-        if found:
-            yield found[1] or found[2], statement
-
-
-def core_columns() -> dict[str, dict[str, str]]:
-    """Core table → its columns with their types, as platform.sql has them."""
-    return {
-        table: dict(
-            re.findall(
-                r"^    (\w+) (uuid|text|timestamptz|date|bigint|numeric|boolean)", statement, re.M
-            )
-        )
-        for table, statement in core_statements()
-        if "create table" in statement
-    }
 
 
 def check_names() -> None:
@@ -124,18 +99,40 @@ def secure_created() -> None:
             connection.execute("select atlvs_cross('organizations', 'select')")
 
 
+def told_columns(table: str, renamed: Mapping[str, str]) -> str:
+    """What our triggers on a platform's own table tell of a row: our columns, each by its name there."""
+    return json.dumps({name: renamed.get(name, name) for name in core_columns()[table]})
+
+
 def tell_more(tables: Iterable[str]) -> None:
     """Triggers on further core tables: those we made, and those taken on already."""
     connection = _connection()
     adopted = {row[0] for row in connection.execute("select table_name from integration_adoptions")}
+    created = {row[0] for row in connection.execute("select table_name from integration_created")}
     for table in tables:
-        if real_name(table) in adopted:
+        if (real := real_name(table)) in adopted:
             mapped = settings().tables.get(table)
-            names = json.dumps(mapped.columns) if mapped and mapped.columns else ""
+            theirs = told_columns(table, mapped.columns if mapped else {})
             connection.execute(
                 "select atlvs_tell(%s::regclass, %s, %s)",
-                [in_public(real_name(table)), table, names],
+                [in_public(real), table, "" if real in created else theirs],
             )
+
+
+def tell_ours() -> None:
+    """Triggers on tables taken on before this tell of our columns only, by the names they were given."""
+    connection = _connection()
+    found = connection.execute(
+        "select tgrelid::regclass::text, tgargs from pg_trigger join pg_class on tgrelid = pg_class.oid"
+        " where tgname = 'atlvs_created' and tgfoid = 'atlvs_emit'::regproc"
+        " and relname in (select table_name from integration_adoptions"
+        " except select table_name from integration_created)"
+    )
+    for target, given in found.fetchall():
+        table, names = bytes(given).decode().split("\0")[:2]
+        if table in core_columns():
+            columns = told_columns(table, json.loads(names or "{}"))
+            connection.execute("select atlvs_tell(%s::regclass, %s, %s)", [target, table, columns])
 
 
 def drop_created() -> None:

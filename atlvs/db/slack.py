@@ -10,6 +10,15 @@ from atlvs.records import Connection
 Row = dict[str, Any]
 PEOPLE = Mirror("slack_users", "slack_user_id", per_connection=True)
 CHANNELS = Mirror("slack_channels", "slack_channel_id", per_connection=True)
+# The connection that carries the organization's messages: see `tasks.notify.lines.carrier`.
+CARRIER = """(select id from integration_connections where org_id = atlvs_org() and provider = 'slack' and enabled
+    order by name <> 'default', created_at limit 1)"""
+# Who has a contact's address there. The same person has another id in another workspace.
+USER_OF_CONTACT = f"""
+    select s.slack_user_id from slack_users as s where s.org_id = c.org_id and s.connection_id = {CARRIER}
+        and lower(s.email) = lower(c.email) and not s.deactivated and not s.is_bot and s.deleted_at is null
+    order by s.slack_user_id limit 1
+"""
 
 
 async def person_with(tx: Transaction, connection: Connection, email: str) -> Row | None:

@@ -66,11 +66,15 @@ NAMES: dict[str, dict[str, str]] = {
         "threshold": "threshold",
     },
 }
+ENDLESS = ("infinity", "-infinity")  # PostgreSQL's times that never come, or always were
 Around = Mapping[str, Mapping[UUID, Mapping[str, Any]]]  # table → id → row
 
 
 async def around(tx: Transaction, records: Sequence[Mapping[str, Any]]) -> Around:
-    """The rows that these records point to, and what those point to in turn: a query for each table."""
+    """The rows that these records point to, and what those point to in turn: a query for each table.
+
+    As JSON, like the outbox's: Python holds no time that is infinite, before Christ or after 9999.
+    """
     known = await platform.writable(tx)
     found: dict[str, dict[UUID, Mapping[str, Any]]] = {table: {} for table in READ}
     rows: Iterable[Mapping[str, Any]] = records
@@ -83,12 +87,13 @@ async def around(tx: Transaction, records: Sequence[Mapping[str, Any]]) -> Aroun
         rows = []
         for table in sorted(set(wanted) & known):
             cursor = await tx.execute(
-                f"select {READ[table]} from {table} where id = any(%s)".encode(),
+                f"select id, to_jsonb(t.*) as row from (select {READ[table]} from {table}) as t"
+                " where id = any(%s)".encode(),
                 [list(wanted[table])],
             )
-            read = await cursor.fetchall()
-            found[table] |= {row["id"]: row for row in read}
-            rows = [*rows, *read]
+            read = {row["id"]: row["row"] for row in await cursor.fetchall()}
+            found[table] |= read
+            rows = [*rows, *read.values()]
     return found
 
 
@@ -103,8 +108,12 @@ def subject_from(record_type: str, record: Mapping[str, Any], around: Around) ->
     } | _beside(record_type, pointed, people, contacts, around)
     record_id = _uuid(record["id"]) or UUID(int=0)
     data["url"] = page(record_type, record_id)
-    known = {name: value for name, value in data.items() if value not in (None, "")}
+    known = {name: value for name, value in data.items() if not _nothing(name, value)}
     return Subject(record_type, record_id, people, event_id, known, headline(known))
+
+
+def _nothing(name: str, value: Any) -> bool:
+    return value in (None, "") or (name.endswith(("_at", "_on")) and value in ENDLESS)
 
 
 def _pointed(record: Mapping[str, Any], around: Around) -> dict[str, Any]:
@@ -157,32 +166,33 @@ def page(record_type: str, record_id: UUID) -> str:
 async def due_tasks(tx: Transaction, within: timedelta) -> list[dict[str, Any]]:
     """Open tasks with an assignee that fall due within this time."""
     cursor = await tx.execute(
-        "select * from tasks where status not in ('completed', 'done', 'cancelled') and assignee_id is not null"
-        " and due_at > now() and due_at <= now() + %s order by due_at",
+        "select to_jsonb(t.*) as record from tasks as t where status not in ('completed', 'done', 'cancelled')"
+        " and assignee_id is not null and due_at > now() and due_at <= now() + %s order by due_at",
         [within],
     )
-    return await cursor.fetchall()
+    return [row["record"] for row in await cursor.fetchall()]
 
 
 async def starting_events(tx: Transaction, within: timedelta) -> list[dict[str, Any]]:
     """Published events that begin within this time."""
     cursor = await tx.execute(
-        "select * from events where status = 'published' and starts_at > now() and starts_at <= now() + %s"
-        " order by starts_at",
+        "select to_jsonb(e.*) as record from events as e where status = 'published'"
+        " and starts_at > now() and starts_at <= now() + %s order by starts_at",
         [within],
     )
-    return await cursor.fetchall()
+    return [row["record"] for row in await cursor.fetchall()]
 
 
 async def crossed_budgets(tx: Transaction, thresholds: Sequence[int]) -> list[dict[str, Any]]:
     """Budgets of which at least the lowest of these per cents is spent, with the highest one reached."""
     cursor = await tx.execute(
-        "select b.*, (b.spent_cents * 100 / b.amount_cents)::int as percent, t.threshold from budgets as b"
+        "select to_jsonb(b.*) || jsonb_build_object('percent', (b.spent_cents * 100 / b.amount_cents)::int,"
+        " 'threshold', t.threshold) as record from budgets as b"
         " cross join lateral (select max(t) as threshold from unnest(%s::int[]) as t"
         " where b.spent_cents * 100 >= b.amount_cents * t) as t where b.amount_cents > 0 and t.threshold is not null",
         [list(thresholds)],
     )
-    return await cursor.fetchall()
+    return [row["record"] for row in await cursor.fetchall()]
 
 
 async def one(tx: Transaction, table: str, id: UUID) -> dict[str, Any] | None:

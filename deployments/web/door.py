@@ -4,7 +4,6 @@ Any method of the service interfaces, called directly by the platform. Works whi
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
@@ -15,7 +14,7 @@ from fastapi import APIRouter, Request, Response, Security
 from fastapi.security import HTTPBearer
 
 from atlvs.db.requests import request_for
-from atlvs.errors import IntegrationError, Misconfigured, Unavailable
+from atlvs.errors import IntegrationError, Misconfigured
 from blocks.base import Connector
 from blocks.wire import patience
 from deployments.web.asgi import Gone, read_body
@@ -24,8 +23,6 @@ from deployments.web.failures import Failure, failure_of, later, unexpected
 from deployments.web.methods import Method, every_method
 from deployments.web.metrics import CALLS, SECONDS
 from deployments.web.openapi import described
-
-logger = logging.getLogger(__name__)
 
 MOST_BYTES = 1_000_000
 PATIENCE = 8.0  # seconds to wait for a slot of the provider's limit, and between tries
@@ -116,10 +113,7 @@ class Door:
         try:
             return await method.task.fn(connection=connector, **arguments)
         finally:
-            try:
-                await connector.wire.flush()
-            except Unavailable:
-                logger.warning("The audit of %s %s is lost.", method.provider, method.name)
+            await connector.wire.flush()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._working.discard(task)

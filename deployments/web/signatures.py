@@ -24,21 +24,22 @@ def signature(secret: str, timestamp: str, method: str, target: bytes, body: byt
     return f"v1,{b64encode(hmac.digest(secret.encode(), message, hashlib.sha256)).decode()}"
 
 
-def check(secret: str, scope: Scope, headers: Mapping[str, str], body: bytes) -> None:
-    """A Failure unless the request is signed with the secret, and now."""
+def check(secret: str, scope: Scope, headers: Mapping[str, str], body: bytes) -> str:
+    """The signature that fits; a Failure unless the request is signed with the secret, and now."""
     timestamp, given = headers.get(TIMESTAMP), headers.get(SIGNATURE)
     if not timestamp or not given:
         text = "This key signs its requests: send X-Atlvs-Timestamp and X-Atlvs-Signature."
         raise refused("signature_missing", text)
-    wanted = signature(secret, timestamp, scope["method"], target_of(scope), body).encode()
+    wanted = signature(secret, timestamp, scope["method"], target_of(scope), body)
     # all are compared, so that the time taken tells nothing
-    fits = [hmac.compare_digest(one.encode(), wanted) for one in given.split()[:MOST]]
+    fits = [hmac.compare_digest(one.encode(), wanted.encode()) for one in given.split()[:MOST]]
     if not any(fits) or not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         text = "The signature is not that of this request: its secret, time, method, path or body differ."
         raise refused("signature_invalid", text)
     if abs(time() - int(timestamp)) > TOLERANCE:
         text = f"X-Atlvs-Timestamp is more than {TOLERANCE} seconds away from our clock."
         raise refused("signature_expired", text)
+    return wanted
 
 
 def target_of(scope: Scope) -> bytes:

@@ -47,7 +47,7 @@ PREFIX = "/api/zapier"
 ALL, TRIGGERING, PERFORMING = "zapier", "zapier:triggers", "zapier:actions"
 CALL_SECONDS = 25.0  # Zapier waits for 30
 MOST_KEY = 255
-STATUS_OF = {"not_found": 404}  # of a refusal; the others are 422
+STATUS_OF = {"not_found": 404, "key_revoked": 401}  # of a refusal; the others are 422
 Answer = tuple[int, Any]
 ZapId = Annotated[str, Field(max_length=100, pattern=r"^[!-~]+$")]
 
@@ -80,6 +80,7 @@ class Asked:
     key: ApiKey
     body: bytes
     request: Request
+    signature: str | None  # the one that fits, where the key asks for one
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,7 @@ async def acted(asked: Asked) -> Answer:
         call.data,
         key=_key(asked.request.headers.get("idempotency-key")),
         zap_id=call.zap_id or "",
+        signature=asked.signature,
     )
     return 201 if done.created else 200, done.result
 
@@ -191,10 +193,12 @@ async def admitted(request: Request, callers: Callers, route: Route) -> Asked:
     header = request.headers.get("authorization")
     key = await callers.allowed(header, set(route.scopes), route.doing)
     body = await json_body(request)
+    signature = None
     if key.signed:
-        signatures.check(api_keys.signing_secret(key), request.scope, request.headers, body)
+        secret = api_keys.signing_secret(key)
+        signature = signatures.check(secret, request.scope, request.headers, body)
     await callers.paced(key)
-    return Asked(key, body, request)
+    return Asked(key, body, request, signature)
 
 
 def _endpoint(route: Route, callers: Callers) -> Callable[[Request], Awaitable[Response]]:

@@ -138,6 +138,7 @@ def acting(models: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
     text = "\n\n".join(
         [
             "Numbers and truth values may come as text; an empty text is a field not given.",
+            "A signed request that is sent again, with whatever Idempotency-Key, answers as the first did.",
             *(f"`{name}`: {model.__doc__}" for name, model in models.items()),
         ]
     )

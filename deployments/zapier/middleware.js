@@ -35,6 +35,10 @@ const textOf = ({ message, field }, status) => {
   return field && !message.includes(field) ? `${field}: ${message}` : message;
 };
 
+// A new connection would not help: the key and its secret are right.
+const CLOCKS = 'ATLVS found the signature too old or too new: the clock of its server, or of Zapier, is off by '
+  + 'more than five minutes. The connection is well; try again when the clock is set.';
+
 /** A refusal in ATLVS's own words. 429 never comes here: the platform waits by itself. */
 const explain = (response, z) => {
   const { status } = response;
@@ -44,6 +48,7 @@ const explain = (response, z) => {
   }
   const error = response.data?.error ?? {};
   const wait = parseInt(response.getHeader('retry-after'), 10);
+  if (error.code === 'signature_expired') throw new z.errors.Error(CLOCKS, error.code, status);
   if (status === 401) throw new z.errors.ExpiredAuthError(textOf(error, status));
   if (status === 503 && wait > 0) throw new z.errors.ThrottledError(textOf(error, status), wait);
   throw new z.errors.Error(textOf(error, status), error.code, status);

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from atlvs.checkpoints import checkpoint
-from atlvs.db import deliveries, notifications
+from atlvs.db import deliveries, ending, notifications
 from atlvs.db.leases import leasing
 from atlvs.errors import IntegrationError, Misconfigured
 from tasks.notify.planning import plan
@@ -77,8 +77,9 @@ async def _once(until: float, begun: asyncio.Event | None) -> Told:
         told.recovered += Counter(await deliveries.recover(org_id))
     told.settled += await settle_all(due)
     await _send_all(until, told)
-    for org_id in {row["org_id"] for row in opened}:
-        await notifications.finish_ended(org_id)
+    ended = {row["org_id"] for row in opened} | set(await ending.with_spent_secrets())
+    for org_id in ended:
+        await ending.finish_ended(org_id)
     return told
 
 

@@ -12,7 +12,7 @@ from atlvs.db.engine import Transaction, database
 from atlvs.db.notifications import Asked
 from atlvs.db.outbox import Happened
 from atlvs.db.subjects import subject_from
-from atlvs.errors import IntegrationError, Rejected
+from atlvs.errors import IntegrationError, Misconfigured, Rejected, Unavailable
 from atlvs.events import DomainEvent
 from atlvs.notices import notice_type
 from atlvs.rules import Rule, Subject, effective, resolved
@@ -26,9 +26,20 @@ async def route_events() -> Counter[str]:
     """Raise what the rules of every organization say about its waiting events, and queue these for its
     hooks; counts by type of notification."""
     raised: Counter[str] = Counter()
+    unavailable = False
     for org_id in await outbox.waiting_organizations():
-        while found := await _route_some(org_id):
-            raised += found
+        try:
+            while found := await _route_some(org_id):
+                raised += found
+        except Misconfigured:
+            raise
+        except Exception as error:  # one organization's trouble is not everybody's
+            if unavailable and isinstance(error, Unavailable):
+                raise  # the second in a row: it is the database's
+            unavailable = isinstance(error, Unavailable)
+            log.warning("An organization's events wait: %s", type(error).__name__)
+        else:
+            unavailable = False
     return Counter({name: number for name, number in raised.items() if name})
 
 
@@ -36,20 +47,33 @@ async def _route_some(org_id: UUID) -> Counter[str]:
     """Some events together; if that fails, one alone, which is buried when it cannot be handled."""
     try:
         return await _route(org_id, MOST)
-    except IntegrationError:
+    except (IntegrationError, Misconfigured):
         raise
     except Exception as error:  # noqa: BLE001  # one poisoned event must not stop the others
         log.warning("Events are told on one by one: %s", type(error).__name__)
     try:
         return await _route(org_id, 1)
-    except IntegrationError:
+    except (IntegrationError, Misconfigured):
         raise
     except Exception as error:
         log.exception("An event cannot be told on")
-        async with database().org(org_id) as tx:
-            for event in await outbox.take(tx, 1):
-                await outbox.bury(tx, event.id, f"{type(error).__name__}: {error}")
+        await _bury(org_id, f"{type(error).__name__}: {error}")
     return Counter({"": 1})
+
+
+async def _bury(org_id: UUID, error: str) -> None:
+    """No notification can be made of the oldest event: it goes to hooks, as far as it can be read at all."""
+    async with database().org(org_id) as tx:
+        id = await outbox.oldest(tx)
+        if id is None:
+            return
+        try:
+            async with tx.transaction():
+                await outbox.take(tx, 1)
+                await hook_queue.enqueue(tx, [id])
+        except Exception as more:  # noqa: BLE001  # then it reaches nobody
+            log.warning("An event cannot be posted either: %s", type(more).__name__)
+        await outbox.bury(tx, id, error)
 
 
 async def _route(org_id: UUID, most: int) -> Counter[str]:

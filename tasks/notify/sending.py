@@ -13,9 +13,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
+from hashlib import sha256
 from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
+
+import orjson
 
 from atlvs import signing
 from atlvs.checkpoints import checkpoint
@@ -23,7 +26,7 @@ from atlvs.db import deliveries
 from atlvs.db.engine import database
 from atlvs.db.marks import Marks
 from atlvs.errors import IntegrationError, OutcomeUnknown, Rejected, Unauthorized, Unavailable
-from atlvs.notices import notice_type
+from atlvs.notices import ITEMS, notice_type
 from atlvs.records import Delivery, Outcome
 from atlvs.settings import settings
 from blocks.wire import patience
@@ -175,17 +178,19 @@ class _Sending:
         return self.stopped or monotonic() >= self.until
 
     def _batches(self, claimed: Sequence[Delivery]) -> list[list[Delivery]]:
-        """One call's worth each: of one notification, no address twice."""
+        """One call's worth each: of one notification, no address twice, template and files the same."""
         if self.sender.per_call == 1:
             return [[one] for one in claimed]
-        by_notification: dict[tuple[UUID, bool], list[Delivery]] = {}
+        alike: dict[tuple[UUID, bool, str, bytes], list[Delivery]] = {}
+        known: dict[int, bytes] = {}
         for one in claimed:
             # an address that digests or fallbacks made twice goes in a call of its own
-            by_notification.setdefault((one.notification_id, "items" in one.data), []).append(one)
+            key = one.notification_id, ITEMS in one.data, str(one.data.get("template_id", ""))
+            alike.setdefault((*key, _files(one, known)), []).append(one)
         size = self.sender.per_call
         return [
             group[start : start + size]
-            for group in by_notification.values()
+            for group in alike.values()
             for start in range(0, len(group), size)
         ]
 
@@ -261,6 +266,16 @@ class _Sending:
                     await deliveries.release(tx, self.lease, ids, max(0.0, at - now))
                 if again:
                     await deliveries.wake(tx)
+
+
+def _files(one: Delivery, known: dict[int, bytes]) -> bytes:
+    """Which files go along, by what is in them. `known`: of lists that were looked at before."""
+    files = one.data.get("attachments")
+    if not files:
+        return b""
+    if id(files) not in known:
+        known[id(files)] = sha256(orjson.dumps(files, option=orjson.OPT_SORT_KEYS)).digest()
+    return known[id(files)]
 
 
 def _ready(one: Delivery, call: UUID) -> Delivery:

@@ -28,7 +28,9 @@ async def settle(org_id: UUID, channel: str) -> Counter[str]:
                 log.warning("%s cannot be asked: %s", channel, error)
                 return found
         async with database().org(org_id) as tx:
-            await deliveries.advance(tx, [one for one in outcomes if one.state != "unknown"])
+            # Meanwhile somebody else may have found it, and sent it again.
+            calls = {one.id: one.call_id for one in unknown}
+            await deliveries.advance(tx, [one for one in outcomes if one.state != "unknown"], calls)
             await deliveries.doubt(tx, [one for one in outcomes if one.state == "unknown"])
         found.update(one.state for one in outcomes)
     return found

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from uuid import UUID
 
-from atlvs.db import notifications, overview
+from atlvs.db import ending, overview
 from atlvs.db.engine import database
 from atlvs.db.leases import leasing
 from atlvs.db.overview import Standing
@@ -28,7 +28,7 @@ async def send_until_told(
     """Until nothing of it is due or in doubt, it is stopped, or nothing moves any more."""
     sent, moved_at, before = Sent(), monotonic(), -1
     while True:
-        await notifications.finish_ended(org_id)
+        await ending.finish_ended(org_id)
         now = await read_standing(org_id, id)
         await shown(now)
         moved_at = moved_at if now.ended == before else monotonic()

@@ -33,20 +33,29 @@ def next_digest(now: datetime, digest: str | None, zone: ZoneInfo) -> datetime:
 
 def quiet(due: datetime, begins: time, ends: time, zone: ZoneInfo) -> dict[str, Any]:
     """When it may go if it must not go within these hours, and when the next ones begin."""
+    found = window(due, begins, ends, zone)
+    while found and found[0] <= due:  # more than once where a change of clocks makes them overlap
+        due = found[1]
+        found = window(due, begins, ends, zone)
+    return {"due_at": due} | kept(found)
+
+
+def kept(found: tuple[datetime, datetime] | None) -> dict[str, Any]:
+    """Hours as a delivery keeps them."""
+    return {"quiet_at": found[0], "quiet_for": found[1] - found[0]} if found else {}
+
+
+def window(
+    at: datetime, begins: time, ends: time, zone: ZoneInfo
+) -> tuple[datetime, datetime] | None:
+    """The hours that it is within, or else the next ones; None where there are none."""
     if begins == ends:
-        return {"due_at": due}
-    local = due.astimezone(zone)
-    begin = datetime.combine(local.date(), begins, zone)
-    end = datetime.combine(local.date(), ends, zone)
-    if begins > ends:  # over midnight
-        if local < end:
-            begin = datetime.combine(local.date() - timedelta(1), begins, zone)
-        else:
-            end = datetime.combine(local.date() + timedelta(1), ends, zone)
-    if begin <= local < end:
-        due = end.astimezone(UTC)
-    if due.astimezone(zone) >= end:
-        begin = datetime.combine(begin.date() + timedelta(1), begins, zone)
-        end = datetime.combine(end.date() + timedelta(1), ends, zone)
-    length = end.astimezone(UTC) - begin.astimezone(UTC)
-    return {"due_at": due, "quiet_at": begin.astimezone(UTC), "quiet_for": length}
+        return None
+    day, over = at.astimezone(zone).date(), timedelta(begins > ends)  # over midnight
+    for after in map(timedelta, range(-1, 4)):
+        # Compared in UTC: on a day without this hour the clock shows another one.
+        begin = datetime.combine(day + after, begins, zone).astimezone(UTC)
+        end = datetime.combine(day + after + over, ends, zone).astimezone(UTC)
+        if at < end and begin < end:
+            return begin, end
+    return None

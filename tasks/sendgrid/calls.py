@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atlvs import signing
+from atlvs.emails import is_address
 from atlvs.errors import Rejected
-from atlvs.notices import NoticeType, notice_type
+from atlvs.notices import ITEMS, NoticeType, notice_type
 from atlvs.records import Delivery, Outcome, Word
 from blocks.sendgrid import SendGrid
 from tasks.sendgrid.letters import letter, notice_for
@@ -19,7 +20,6 @@ from tasks.sendgrid.mail import (
     encoded,
     envelope,
     fits,
-    is_address,
     merged,
     one_click,
     recipient,
@@ -50,7 +50,7 @@ class Prepared:
         mine, theirs = self.attachments, other.attachments
         return (
             (self.template, self.content.type) == (other.template, other.content.type)
-            and ("items" in self.given) == ("items" in other.given)
+            and (ITEMS in self.given) == (ITEMS in other.given)
             and (mine is theirs or mine == theirs)
         )
 
@@ -89,7 +89,7 @@ def prepared(connector: SendGrid, delivery: Delivery) -> Prepared:
     """A delivery with its template and variables; Rejected when it can never be sent."""
     own = notice_type(delivery.type)
     content, template = chosen(connector, own, delivery.data.get("template_id"))
-    if "items" in delivery.data:
+    if ITEMS in delivery.data:
         content, template = own, None
     given = variables(content, delivery.data, transactional=own.transactional)
     if delivery.subject:

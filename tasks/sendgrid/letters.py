@@ -11,7 +11,7 @@ from typing import Any
 
 from atlvs.errors import Rejected
 from atlvs.events import EmailTemplate, NotificationType
-from atlvs.notices import TYPES, NoticeType
+from atlvs.notices import ITEMS, TYPES, NoticeType
 from tasks.sendgrid.handlebars import Unrenderable, compiled
 from tasks.sendgrid.variables import one_line
 
@@ -59,7 +59,7 @@ def source(name: str) -> Source:
 
 def letter(notice: NoticeType, given: Json, subject: str | None = None) -> Letter:
     """A notification as a mail, from its `variables`."""
-    name = DIGEST if "items" in given else str(notice.type)
+    name = DIGEST if ITEMS in given else str(notice.type)
     headline, text, html = _compiled(name)
     try:
         parts = [one.format(given).split(MARK) for one in (text, html)]

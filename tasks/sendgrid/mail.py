@@ -7,27 +7,19 @@ that nobody can guess and write into a variable.
 
 import re
 import secrets
-from base64 import b64decode
-from binascii import Error as NotBase64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from atlvs.attachments import MOST_BYTES, OCTETS, check
 from atlvs.errors import Rejected
 from blocks.sendgrid import SendGrid
 from tasks.sendgrid.letters import Letter
 from tasks.sendgrid.variables import UNSEEN, one_line
 
 Json = dict[str, Any]
-MOST_BYTES = 30 * 2**20  # of a request, attachments and all
 MOST_SUBSTITUTED = 9_500  # bytes for one recipient; SendGrid refuses 10,000
-ADDRESS = re.compile(
-    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])",
-    re.IGNORECASE | re.ASCII,
-)
-TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 
 
 def envelope(
@@ -129,35 +121,14 @@ def encoded(body: Json) -> bytes:
 
 
 def attachment(given: Mapping[str, Any]) -> Json:
-    """One attachment; Rejected, by field, when it is none."""
-    if not isinstance(given, Mapping):
-        raise _wrong("attachments", "are objects with filename, content and type.")
-    body, kind = given.get("content"), given.get("type") or "application/octet-stream"
-    name = UNSEEN.sub("", str(given.get("filename") or "")).replace("\n", "").strip()
+    """One attachment as SendGrid wants it; Rejected, by field, when it is none."""
+    one = check(given, "sendgrid")
+    name = UNSEEN.sub("", str(one["filename"])).replace("\n", "").strip()
     name = re.split(r"[\\/]", name)[-1][:200]
-    if not name:
-        raise _wrong("attachments.filename", "is missing.")
-    if not isinstance(kind, str) or not TYPE.fullmatch(kind):
-        raise _wrong("attachments.type", "is a media type, as application/pdf.")
-    if not isinstance(body, str) or not is_base64(body):
-        raise _wrong("attachments.content", "is the file in base64.")
-    return {"filename": name, "content": body, "type": kind, "disposition": "attachment"}
-
-
-def is_base64(text: str) -> bool:
-    """Whether it decodes to at least one byte."""
-    if len(text) > MOST_BYTES:
-        raise Rejected("sendgrid", "the attachments are larger than 30 MB.", code="too_large")
-    try:
-        return bool(b64decode(text, validate=True))
-    except (NotBase64, ValueError):
-        return False
-
-
-def is_address(email: str) -> bool:
-    """Whether SendGrid takes it as an address: it refuses a whole request for one that is none."""
-    return len(email) <= 320 and ADDRESS.fullmatch(email) is not None
-
-
-def _wrong(field: str, text: str) -> Rejected:
-    return Rejected("sendgrid", f"{field} {text}", code="invalid", field=field)
+    kind = one.get("type") or OCTETS
+    return {
+        "filename": name,
+        "content": one["content"],
+        "type": kind,
+        "disposition": "attachment",
+    }

@@ -13,7 +13,7 @@ from atlvs.records import Delivery, Estimate, Outcome, Word
 from atlvs.settings import settings
 from blocks.sendgrid import SEND, SendGrid
 from blocks.sendgrid_answers import accepted, errors_in, masked
-from blocks.wire import Answer
+from blocks.wire import Answer, afterwards
 from tasks.sendgrid.calls import Request, again, invalid, request_for
 from tasks.sendgrid.hearing import all_was_told
 
@@ -44,8 +44,11 @@ class EmailSender:
     async def send(self, connector: SendGrid, batch: Sequence[Delivery]) -> list[Outcome]:
         """One request for the batch. What cannot go along comes back as queued or failed."""
         made = request_for(connector, batch)
-        sent = await _sent(connector, made) if made.going else []
         await _tell(connector, made.words)
+        known = len(made.words)
+        sent = await _sent(connector, made) if made.going else []
+        with afterwards("What SendGrid refused was not written down"):
+            await _tell(connector, made.words[known:])
         return sent + made.aside
 
     async def look(self, connector: SendGrid, batch: Sequence[Delivery]) -> list[Outcome]:

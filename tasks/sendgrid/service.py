@@ -14,6 +14,7 @@ from pydantic import Field
 from atlvs import signing
 from atlvs.db import consents
 from atlvs.db.engine import database
+from atlvs.emails import is_address
 from atlvs.errors import OutcomeUnknown, Rejected
 from atlvs.events import Category
 from atlvs.settings import settings
@@ -26,7 +27,7 @@ from tasks.sendgrid import removing
 from tasks.sendgrid.calls import DYNAMIC
 from tasks.sendgrid.hearing import heard_of
 from tasks.sendgrid.letters import letter, notice_for
-from tasks.sendgrid.mail import content, encoded, envelope, is_address, one_click, recipient
+from tasks.sendgrid.mail import content, encoded, envelope, one_click, recipient
 from tasks.sendgrid.templates import active, preview
 from tasks.sendgrid.variables import clean, one_line, shown, variables
 

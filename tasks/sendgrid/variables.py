@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from atlvs.errors import Rejected
 from atlvs.money import readable
-from atlvs.notices import NoticeType
+from atlvs.notices import ITEMS, NoticeType
 
 Json = dict[str, Any]
 MONEY = ("amount", "spent")
@@ -45,8 +45,8 @@ def variables(
             del known[name]
     if notice.transactional if transactional is None else transactional:
         known.pop("preferences_url", None)
-    if "items" in known:
-        known |= lines(known["items"])
+    if ITEMS in known:
+        known |= lines(known[ITEMS])
     else:
         notice.check(known | {name: data[name] for name in ASIDE if name in data})
     return {"title": notice.title} | known | {"shown": shown(known)}
@@ -69,9 +69,9 @@ def lines(items: Any) -> Json:
     """The lines of a digest, as many as one mail holds."""
     told = [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
     if not told:
-        raise Rejected("sendgrid", "the digest has no items.", code="data_missing", field="items")
+        raise Rejected("sendgrid", "the digest has no items.", code="data_missing", field=ITEMS)
     return {
-        "items": [line(one) for one in told[:MOST_ITEMS]],
+        ITEMS: [line(one) for one in told[:MOST_ITEMS]],
         "count": len(told),
         "more": max(0, len(told) - MOST_ITEMS) or None,
     }

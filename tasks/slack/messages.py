@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from atlvs.events import NotificationType
-from atlvs.notices import notice_type
+from atlvs.notices import ITEMS, notice_type
 from tasks.slack.layouts import LAYOUTS, Layout, Shown
 from tasks.slack.text import address, escaped, line, lines, link, moment, money
 
@@ -25,7 +25,7 @@ LARGEST = 12_000  # bytes of all blocks; Slack gives no number for msg_blocks_to
 
 def composed(type: str, data: Facts, subject: str | None = None) -> Json:
     """`text` and `blocks` of a notification; of all its items where it is a digest."""
-    items = data.get("items")
+    items = data.get(ITEMS)
     if isinstance(items, list) and items:
         return _digest(type, items, subject)
     layout, title = LAYOUTS[notice_type(type).type], title_of(type, data, subject)

@@ -14,8 +14,10 @@ from atlvs.db import consents, deliveries
 from atlvs.db.engine import database
 from atlvs.errors import OutcomeUnknown, Rejected, Unauthorized, Unavailable
 from atlvs.events import NotificationType
+from atlvs.notices import ITEMS
 from atlvs.records import Delivery, Estimate, Outcome, Word
 from blocks.slack import Slack
+from blocks.wire import afterwards
 from tasks.slack import posting
 from tasks.slack.messages import composed, is_decided
 from tasks.slack.people import CHANNEL, DEFAULTS, room_for
@@ -157,7 +159,7 @@ async def _earlier(delivery: Delivery, channel: str) -> list[dict[str, Any]]:
     wanted = THREADS.get(delivery.type, ())
     if is_decided(delivery.type, delivery.data):
         wanted = (NotificationType.APPROVAL_REQUIRED,)
-    if not wanted or delivery.record_id is None or "items" in delivery.data:
+    if not wanted or delivery.record_id is None or ITEMS in delivery.data:
         return []
     async with database().org(delivery.org_id) as tx:
         found = await deliveries.earlier(tx, delivery)
@@ -174,8 +176,9 @@ async def _tell_unreachable(delivery: Delivery, code: str) -> None:
         event_id=f"delivery:{delivery.id}",
         contact_id=delivery.contact_id,
     )
-    async with database().org(delivery.org_id) as tx:
-        await consents.record(tx, delivery.org_id, [word])
+    with afterwards("Who cannot be reached in Slack was not written down"):
+        async with database().org(delivery.org_id) as tx:
+            await consents.record(tx, delivery.org_id, [word])
 
 
 async def _place(slack: Slack, delivery: Delivery) -> str | None:

@@ -15,6 +15,7 @@ from prefect.events import Event, Resource
 from prefect.events.clients import get_events_client
 from prefect.settings import PREFECT_API_URL
 
+from atlvs.db.core import core_columns
 from atlvs.db.outbox import Happened
 
 log = logging.getLogger(__name__)
@@ -77,10 +78,11 @@ def _event(one: Happened) -> Event:
         "prefect.resource.role": one.record_type,
         "atlvs.organization": str(one.org_id),
     }
+    known = core_columns().get(one.record_type, one.changed or {})  # not the platform's own columns
     payload = {
         "id": str(one.id),
         "record_id": str(one.record_id),
-        "changed_fields": sorted(one.changed or {}),
+        "changed_fields": [name for name in sorted(one.changed or {}) if name in known],
         "organization": str(one.org_id),
         "source": one.source.partition(":")[0],
     }

@@ -20,6 +20,7 @@ from tasks.triggers.posting import post_due
 
 log = logging.getLogger(__name__)
 LOOK = 0.2  # seconds until new events are routed while posts are under way
+PAUSE = 1.0  # seconds until a subscription that broke is tried again: it may break again at once
 ENDED = 1.0  # seconds that a drain waits, beyond its time, for targets that hang
 
 _lingering: set[asyncio.Task[None]] = set()
@@ -132,3 +133,4 @@ async def _tried(
         log.warning("Not posted: %s", error)
     except Exception:  # a process edge
         log.exception("Not posted")
+        await asyncio.sleep(PAUSE)

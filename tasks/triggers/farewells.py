@@ -5,7 +5,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-from atlvs.db import hooks
+from atlvs.db import hook_farewells, hooks
 from atlvs.db.engine import database
 from atlvs.errors import IntegrationError, Rejected
 from atlvs.hooks import TRIES, jittered
@@ -18,9 +18,9 @@ DONE = (404, 405, 410)  # there is nothing to pause
 async def say_farewells() -> int:
     """Tell the targets that wait for it; returns how many were told. Tried again over days."""
     said = 0
-    for org_id in await hooks.farewell_organizations():
+    for org_id in await hook_farewells.organizations():
         async with database().org(org_id) as tx:
-            leaving = await hooks.farewells(tx)
+            leaving = await hook_farewells.waiting(tx)
         for start in range(0, len(leaving), AT_ONCE):
             some = leaving[start : start + AT_ONCE]
             said += sum(await asyncio.gather(*(_say(org_id, row) for row in some)))
@@ -31,7 +31,7 @@ async def _say(org_id: UUID, row: dict[str, Any]) -> bool:
     number = row["farewells"]
     done = await _said(hooks.target_in(row)) or number >= len(TRIES)
     async with database().org(org_id) as tx:
-        await hooks.said_farewell(tx, row["id"], None if done else jittered(TRIES[number]))
+        await hook_farewells.said(tx, row["id"], None if done else jittered(TRIES[number]))
     return done
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from atlvs.db import hook_events
+from atlvs.db.core import core_columns
 from atlvs.db.engine import database
-from atlvs.db.schema import core_columns
 from atlvs.events import DomainEvent
 from atlvs.hooks import RECORDS, payload
 

@@ -13,7 +13,8 @@ from atlvs.db.engine import database
 from atlvs.db.hook_queue import Claimed, Posted
 from atlvs.settings import settings
 from atlvs.targets import without_address
-from tasks.triggers.posting import GONE, post
+from tasks.triggers.attempts import post
+from tasks.triggers.posting import GONE
 from tasks.triggers.samples import samples
 
 REPEATED = "It repeats what it was sent, which is not shown."
@@ -51,7 +52,7 @@ async def send_sample(org_id: UUID, hook_id: UUID) -> Sampled:
     posted = await post(_attempt(row, payload), payload["id"], orjson.dumps(payload), url, keys)
     if posted.outcome == "gone":
         async with database().org(org_id) as tx:
-            await hooks.close(tx, hook_id, "gone", GONE)
+            await hooks.close(tx, hook_id, "gone", GONE, begun=row["created_at"])
     return _sampled(row, payload, posted, url)
 
 

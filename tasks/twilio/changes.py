@@ -1,6 +1,6 @@
 """From what Twilio told us to what it means: how deliveries stand, and what numbers want.
 
-Callbacks come in any order and more than once; `deliveries.advance` goes forward only. They are
+Callbacks come in any order and more than once; `advance` goes forward only. They are
 signed with all that they say, so nothing has to be asked for again.
 """
 
@@ -16,6 +16,7 @@ from atlvs.db.inbox import Waiting
 from atlvs.records import Connection, Counts, Outcome, Word
 from blocks.twilio import Twilio
 from tasks.twilio.fates import outcome_of, word_of, word_of_reply
+from tasks.twilio.trying import advance
 
 CHANNELS = {"message": "sms", "call": "call"}
 
@@ -68,7 +69,8 @@ def _take_status(changes: Changes, event: Waiting) -> None:
     changes.told.append(
         Told(sid, payload["status"], error, event.received_at, UUID(given) if given else None)
     )
-    word = word_of(CHANNELS[payload["kind"]], payload["to"], sid, error)
+    # as of then: a START may have come since
+    word = word_of(CHANNELS[payload["kind"]], payload["to"], sid, error, event.received_at)
     if word is not None:
         changes.words.append(word)
 
@@ -81,7 +83,7 @@ async def apply_changes(
     unnamed = [one.sid for one in changes.told if one.delivery is None]
     bound = await deliveries.by_provider_id(tx, connection.id, unnamed) if unnamed else {}
     outcomes = outcomes_of(changes.told, bound)
-    told.updated = await deliveries.advance(tx, outcomes)
+    told.updated = await advance(tx, outcomes)
     told.unchanged = len(outcomes) - told.updated
     if others := len(changes.told) - len(outcomes):
         told.skip("no delivery of ours", others)

@@ -42,6 +42,7 @@ VERDICTS: dict[int, tuple[str, str]] = {
     30006: ("unreachable", "landline or unreachable carrier"),
 }
 AGAIN: dict[int, float] = {21611: 300.0, 30001: 300.0}  # a full queue: seconds until it may work
+MOST_TRIES = 50
 ONCE_AGAIN: dict[int, float] = {30003: 1800.0, 30008: 1800.0}  # off or lost: tried once more
 
 
@@ -80,6 +81,8 @@ def refused_outcome(delivery: UUID, code: str | None, text: str) -> Outcome:
 def later(error: int | None, attempts: int) -> float | None:
     """Seconds until a message that failed may be sent again; None when it must not be."""
     if error is None:
+        return None
+    if attempts >= MOST_TRIES:
         return None
     return AGAIN.get(error) or (ONCE_AGAIN.get(error) if attempts <= 1 else None)
 

@@ -20,12 +20,13 @@ from atlvs.db.twilio import KINDS, MESSAGES
 from atlvs.errors import Rejected, Unavailable
 from atlvs.records import Counts, Outcome, Word
 from blocks.twilio import Twilio
-from blocks.twilio_webhooks import moment
+from blocks.twilio_webhooks import asked_in, moment
 from tasks.policy import retriable, retrying
 from tasks.twilio.changes import CHANNELS
-from tasks.twilio.fates import outcome_of, word_of
+from tasks.twilio.fates import outcome_of, word_of, word_of_reply
 from tasks.twilio.looking import LISTS
 from tasks.twilio.rows import INBOUND, number_in, rows_from
+from tasks.twilio.trying import advance
 
 Json = dict[str, Any]
 PAGE = 1000
@@ -159,17 +160,18 @@ async def store(
     counts = await bulk.upsert(tx, whose, MESSAGES, rows_from(kind, things, asked_at, bound))
     counts.read = 0  # counted when read
     outcomes, words = told_by(kind, things, bound)
-    await deliveries.advance(tx, outcomes)
+    await advance(tx, outcomes)
     await consents.record(tx, whose.org_id, words)
     return counts
 
 
 def told_by(kind: str, things: Sequence[Json], bound: Any) -> tuple[list[Outcome], list[Word]]:
-    """How deliveries stand, and what errors say of numbers."""
+    """How deliveries stand, and what errors and replies say of numbers."""
     outcomes: list[Outcome] = []
     words: list[Word] = []
     for one in things:
         if one.get("direction") == INBOUND:
+            words += filter(None, [word_in(one)])
             continue
         sid, error = one["sid"], number_in(one.get("error_code"))
         at, number = moment(one.get("date_updated")), str(one.get("to") or "")
@@ -179,6 +181,14 @@ def told_by(kind: str, things: Sequence[Json], bound: Any) -> tuple[list[Outcome
         # as of then: what the person said since outweighs it
         words += filter(None, [word_of(CHANNELS[kind], number, sid, error, at)])
     return outcomes, words
+
+
+def word_in(reply: Json) -> Word | None:
+    """What somebody asked for in a message to us, should Twilio not have reached us with it. Told twice,
+    it is one entry of the ledger; the text stays nowhere."""
+    at = moment(reply.get("date_sent")) or made_at(reply)
+    asked = asked_in("", str(reply.get("body") or ""))
+    return word_of_reply(str(reply.get("from") or ""), asked, reply["sid"], at) if at else None
 
 
 async def keep(connection: Twilio, kind: str, things: Sequence[Json], asked_at: datetime) -> None:

@@ -16,6 +16,8 @@ from atlvs.db.engine import database
 from atlvs.errors import OutcomeUnknown, Rejected, Unavailable
 from atlvs.records import Delivery, Estimate, Outcome, Word
 from blocks.twilio import CALLS, MESSAGES, Twilio
+from blocks.twilio_webhooks import moment
+from blocks.wire import afterwards
 from tasks.twilio.fates import later, outcome_of, refused_outcome, word_of
 from tasks.twilio.looking import is_silent, made_since, says, take, unsettled
 from tasks.twilio.rows import number_in
@@ -84,11 +86,13 @@ class Sms:
         known = outcome_of(delivery.id, sid, str(made.get("status")), error)
         return known or Outcome(delivery.id, "sent", provider_id=sid)
 
-    async def _record(self, delivery: Delivery, event: str, error: int | None) -> None:
-        """Keep what an error says of the number."""
-        word = word_of(self.channel, delivery.address, event, error)
+    async def _record(
+        self, delivery: Delivery, event: str, error: int | None, at: datetime | None = None
+    ) -> None:
+        """Keep what an error says of the number, now or as of then."""
+        word = word_of(self.channel, delivery.address, event, error, at)
         if word is not None:
-            await record(delivery.org_id, [word])
+            await told(delivery.org_id, word)
 
     async def look(self, connection: Twilio, batch: Sequence[Delivery]) -> list[Outcome]:
         """What Twilio's log shows of deliveries of unknown outcome."""
@@ -116,9 +120,9 @@ class Sms:
             reason = "It is not in Twilio's log." if certain else "It is not in Twilio's log yet."
             return Outcome(delivery.id, "queued" if certain else "unknown", reason=reason)
         error = number_in(made.get("error_code"))
-        await self._record(delivery, made["sid"], error)
+        await self._record(delivery, made["sid"], error, moment(made.get("date_updated")))
         if wait := later(error, delivery.attempts):
-            return Outcome(delivery.id, "queued", code=str(error), retry_after=wait)
+            return Outcome(delivery.id, "queued", made["sid"], code=str(error), retry_after=wait)
         return self._outcome(delivery, made) or Outcome(delivery.id, "unknown")
 
     def _match(self, delivery: Delivery, things: list[Json]) -> Json | None:
@@ -160,10 +164,11 @@ def sent_at(delivery: Delivery) -> datetime:
     return delivery.sending_at
 
 
-async def record(org_id: UUID, words: Sequence[Word]) -> None:
-    """Put words into the consent ledger."""
-    async with database().org(org_id) as tx:
-        await consents.record(tx, org_id, words)
+async def told(org_id: UUID, word: Word) -> None:
+    """Put what Twilio's answer says of a number into the consent ledger."""
+    with afterwards("What Twilio says of a number was not written down"):
+        async with database().org(org_id) as tx:
+            await consents.record(tx, org_id, [word])
 
 
 SENDERS = {"sms": Sms(), "call": Call()}

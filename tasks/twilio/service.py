@@ -30,7 +30,7 @@ from tasks.twilio.looking import LISTS, is_silent, made_since, says, take, unset
 from tasks.twilio.readable import clean
 from tasks.twilio.reading import keep
 from tasks.twilio.rows import number_in
-from tasks.twilio.sender import record
+from tasks.twilio.sender import told
 from tasks.twilio.writing import Fields, call_fields, message_fields
 
 Json = dict[str, Any]
@@ -210,7 +210,7 @@ class Once:
         except Rejected as error:
             word = word_of(channel, self.number, str(request), number_in(error.code))
             if word is not None:
-                await record(self.connection.connection.org_id, [word])
+                await told(self.connection.connection.org_id, word)
                 error.code = "suppressed" if word.verdict == "refused" else error.code
             raise
         self.asked_at = asked_at

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from atlvs.errors import Rejected
 from atlvs.events import NotificationType
-from atlvs.notices import notice_type
+from atlvs.notices import ITEMS, notice_type
 from atlvs.records import Delivery
 from tasks.twilio.readable import clean, readable
 from tasks.twilio.segments import is_gsm7, segments
@@ -29,7 +29,7 @@ Pieces = tuple[tuple[str, str | None], ...]
 
 def text_for(delivery: Delivery) -> str:
     """The SMS; Rejected when it would be empty, or too long whatever is shortened."""
-    if isinstance(items := delivery.data.get("items"), list):
+    if isinstance(items := delivery.data.get(ITEMS), list):
         return digest_of(items)
     pieces = pieces_of(notice_type(delivery.type).text)
     values = {name: readable(name, delivery.data) for _, name in pieces if name}
@@ -41,7 +41,7 @@ def text_for(delivery: Delivery) -> str:
 def words_for(delivery: Delivery) -> str:
     """What a call says: the same without links, which nobody can write down by ear."""
     spoken = {name: value for name, value in delivery.data.items() if name not in LINKS}
-    items = spoken.get("items")
+    items = spoken.get(ITEMS)
     if isinstance(items, list):
         return digest_of(items)
     pieces = pieces_of(notice_type(delivery.type).text)

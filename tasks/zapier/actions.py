@@ -58,8 +58,10 @@ async def perform(
     *,
     key: str | None = None,
     zap_id: str = "",
+    signature: str | None = None,
 ) -> Performed:
-    """Do it. `key` is the caller's own: the same key answers as the first time did.
+    """Do it. `key` is the caller's own: the same key answers as the first time did. So does the same
+    signature of a request, whatever key stands beside it.
 
     Rejected with the field that is wrong, with the code "not_found" for what the organization does
     not have, or with "idempotency_mismatch" when the key stands for something else.
@@ -67,7 +69,8 @@ async def perform(
     action = ACTIONS.get(name)
     if action is None:
         raise unknown(name)
-    asked = Asked(org_id, api_key_id, name, action, given_only(given), key, zap_id)
+    keys = tuple(one for one in (key, signature) if one)
+    asked = Asked(org_id, api_key_id, name, action, given_only(given), keys, zap_id)
     for _ in range(TRIES - 1):
         try:
             return await asked.answered()
@@ -87,7 +90,7 @@ class Asked:
     name: str
     action: Action
     given: Row
-    key: str | None
+    keys: tuple[str, ...]
     zap_id: str
 
     async def answered(self) -> Performed:
@@ -96,18 +99,26 @@ class Asked:
         async with actions.begun(self.org_id, source) as tx:
             ground = await actions.ground(tx)
             values = understood(self.action.model, self.given, ground)
-            if self.key and (told := await self._earlier(tx, self.key)):
+            if told := await self._earlier(tx):
                 return Performed(told, created=False)
             row, created = await self.action.work(Scene(tx, self.org_id, ground), values)
             result = orjson.loads(orjson.dumps({"object": self.action.object} | row))
-            if self.key:
-                await self._kept(tx, self.key, result, created)
+            for key in self.keys:
+                await self._kept(tx, key, result, created)
             checkpoint("action.written")
         checkpoint("action.committed")
         return Performed(result, created)
 
-    async def _earlier(self, tx: Transaction, key: str) -> Row | None:
-        return await actions.earlier(tx, self.org_id, key, self._fingerprint)
+    async def _earlier(self, tx: Transaction) -> Row | None:
+        """What the first action under one of the keys answered. The others stand for it from now on."""
+        told = {
+            key: await actions.earlier(tx, self.org_id, key, self._fingerprint) for key in self.keys
+        }
+        found = next((result for result in told.values() if result is not None), None)
+        for key, result in told.items():
+            if found is not None and result is None:
+                await self._kept(tx, key, found, created=False)
+        return found
 
     async def _kept(self, tx: Transaction, key: str, result: Row, created: bool) -> None:
         await actions.remember(

@@ -4,7 +4,7 @@ create table integration_hooks (
     org_id uuid not null references organizations(id),
     event text not null,                   -- the domain event that it listens to
     target bytea not null,                 -- the address, sealed: whoever knows it can start the Zap
-    target_hash bytea not null,            -- SHA-256 of the address: one subscription an event and address
+    target_hash bytea not null,            -- SHA-256 of the address in its plainest form: one subscription an event and address
     shown text not null,                   -- what people may see of it: the host
     api_key_id uuid references integration_api_keys(id),
     zap_id text,                           -- the Zap's own id, as far as it was told
@@ -99,14 +99,71 @@ alter table integration_api_keys
     add column next_free_at timestamptz;   -- its limit of requests
 
 -- A function with a subquery is called for each row, one without becomes part of the statement: what renames
--- columns stands apart, for the platforms that need it. Replaces the first atlvs_record in outbox.sql.
+-- columns stands apart, for the platforms that need it. `names` maps each of our columns to theirs: what else
+-- their rows have is their own, and never leaves them. Replaces the first atlvs_record in outbox.sql.
 create function atlvs_renamed(row_now jsonb, names jsonb) returns jsonb language sql immutable as $$
-    select row_now - array(select value from jsonb_each_text(names))
-        || coalesce((select jsonb_object_agg(key, row_now->value) from jsonb_each_text(names)), '{}')
+    select jsonb_object_agg(key, row_now->value) from jsonb_each_text(names)
 $$;
 create or replace function atlvs_record(row_now jsonb, names jsonb) returns jsonb language sql immutable as $$
     select case when names is null then row_now else atlvs_renamed(row_now, names) end
 $$;
+
+-- A large row without its large columns, which are null: more than 256 MB, jsonb does not take.
+create function atlvs_shortened(row_now json) returns jsonb language sql immutable as $$
+    select jsonb_object_agg(key, case when octet_length(value::text) < 1000000 then value::jsonb end) from json_each(row_now)
+$$;
+
+-- A row whose columns of type json have escapes that jsonb does not take: with \ufffd for them.
+create function atlvs_readable(row_now json) returns json language sql immutable as $$
+    select regexp_replace(replace(row_now::text, '\\', '\u005c'), '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\ufffd', 'g')::json
+$$;
+
+-- Replaces the first version in outbox.sql. No column of the platform's is in sight of our names but inside
+-- the innermost selects, where a variable comes before a column of its name, and `n.*` is always the row.
+-- What is larger than 500 kB may be 256 MB unpacked. A row under a new id is told as a new record.
+-- A transaction that has notified cannot be prepared: where that may be wanted, atlvs.notify has to be on.
+create or replace function atlvs_emit() returns trigger language plpgsql security definer
+set search_path = public, pg_temp set enable_nestloop = off as $$
+#variable_conflict use_variable
+declare
+    kind text := tg_argv[0];
+    names jsonb := nullif(tg_argv[1], '')::jsonb;
+    since timestamptz := nullif(current_setting('atlvs.events_since', true), '')::timestamptz;
+    told_by text := coalesce(nullif(current_setting('atlvs.source', true), ''), 'platform');
+    notify text := nullif(current_setting('atlvs.notify', true), '');
+    beyond text := '\\u(0000|[dD][89a-fA-F])';
+    has_json boolean := exists (select from pg_attribute where attrelid = tg_relid and attnum > 0
+        and atttypid in ('json'::regtype, 'json[]'::regtype));
+begin
+    if tg_op = 'INSERT' then
+        insert into integration_outbox (org_id, type, record_type, record_id, data, source)
+        select (r->>'org_id')::uuid, e, kind, (r->>'id')::uuid, r - 'raw', told_by
+        from (select atlvs_record(told, names) as r from (select case
+            when has_json and row_to_json(n.*)::text ~ beyond then atlvs_shortened(atlvs_readable(row_to_json(n.*)))
+            when pg_column_size(n.*) > 500000 then atlvs_shortened(row_to_json(n.*))
+            else to_jsonb(n.*) end as told from new_rows as n offset 0) as t offset 0) as x
+        cross join lateral unnest(atlvs_domain_events(kind, null, r)) as e
+        where e is not null and r->>'org_id' is not null and r->>'id' is not null
+            and (since is null or coalesce(atlvs_happened(kind, r), now()) >= since);
+    else
+        insert into integration_outbox (org_id, type, record_type, record_id, data, changed, source)
+        select (r->>'org_id')::uuid, e, kind, (r->>'id')::uuid, r - 'raw', case when w is not null then atlvs_changed(w, r) end, told_by
+        from (select atlvs_record(told, names) as r from (select case
+            when has_json and row_to_json(n.*)::text ~ beyond then atlvs_shortened(atlvs_readable(row_to_json(n.*)))
+            when pg_column_size(n.*) > 500000 then atlvs_shortened(row_to_json(n.*))
+            else to_jsonb(n.*) end as told from new_rows as n offset 0) as t offset 0) as a
+        left join (select atlvs_record(told, names) as w from (select case
+            when has_json and row_to_json(o.*)::text ~ beyond then atlvs_shortened(atlvs_readable(row_to_json(o.*)))
+            when pg_column_size(o.*) > 500000 then atlvs_shortened(row_to_json(o.*))
+            else to_jsonb(o.*) end as told from old_rows as o offset 0) as t offset 0) as b on r->>'id' = w->>'id'
+        cross join lateral unnest(atlvs_domain_events(kind, w, r)) as e
+        where e is not null and r->>'org_id' is not null and r->>'id' is not null;
+    end if;
+    if found and coalesce(notify = 'on', current_setting('max_prepared_transactions') = '0') then
+        perform pg_notify('integration_outbox', '');
+    end if;
+    return null;
+end $$;
 
 -- Those that wait, in their order, however many are done.
 drop index integration_outbox_waiting;

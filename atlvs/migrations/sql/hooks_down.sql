@@ -6,4 +6,4 @@ alter table integration_api_keys drop column signing_secret, drop column owner_e
 drop index integration_outbox_types;
 drop index integration_outbox_waiting;
 create index integration_outbox_waiting on integration_outbox (due_at, seq) where state = 'waiting';
-drop function atlvs_renamed;
+drop function atlvs_renamed, atlvs_shortened, atlvs_readable;

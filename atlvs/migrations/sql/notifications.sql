@@ -25,6 +25,7 @@ create table integration_notifications (
     subject text,
     data jsonb not null default '{}',
     sealed bytea,                          -- variables that are secrets, encrypted; wiped when it has ended
+    sealed_people bytea,                   -- people's own of them, until each has a delivery
     audience jsonb not null,
     channels text[] not null,
     mode text not null default 'all' check (mode in ('all', 'first')),
@@ -47,23 +48,27 @@ create index on integration_notifications (org_id, created_at desc);
 create index integration_notifications_open on integration_notifications (created_at)
     where state in ('raised', 'sending') and not dry_run;
 create index on integration_notifications (record_type, record_id) where record_id is not null;
+create index integration_notifications_sealed on integration_notifications (finished_at)
+    where state = 'done' and sealed is not null;
 
 create table integration_deliveries (
     id uuid primary key default gen_random_uuid(),
     seq bigint generated always as identity,
     org_id uuid not null references organizations(id),
     notification_id uuid not null references integration_notifications(id) on delete cascade,
-    recipient text not null,               -- contact:<id>, or the address itself where nobody is known
+    recipient text not null,               -- contact:<id>, or person:<their addresses> where nobody is known
     contact_id uuid,
     channel text not null check (channel in ('slack', 'email', 'sms', 'call')),
     address text,                          -- null: there is none, which is why it is skipped
     data jsonb not null default '{}',      -- the recipient's own variables
+    sealed bytea,                          -- those that are secrets, encrypted; wiped with the notification's
     state text not null check (state in ('planned', 'queued', 'sending', 'unknown', 'sent', 'digested',
         'delivered', 'opened', 'bounced', 'undelivered', 'failed', 'suppressed', 'skipped', 'cancelled')),
     reason text,                           -- why not, in words
     code text,                             -- the provider's
     connection_id uuid references integration_connections(id),
     provider_id text,                      -- the provider's id of the message
+    earlier_ids text[] not null default '{}',  -- of its messages that were given up, and sent again
     place text,                            -- where it went: the Slack channel of the message
     call_id uuid,                          -- deliveries of one call share their fate
     attempts int not null default 0,
@@ -73,7 +78,7 @@ create table integration_deliveries (
     quiet_for interval,
     digest text,                           -- due deliveries of one digest become one message
     digest_of uuid,
-    fallback jsonb not null default '[]',  -- [{channel, address}] to try after a confirmed failure
+    fallback jsonb not null default '[]',  -- [{channel, address, quiet_at, quiet_for}] to try after a confirmed failure
     segments int,
     cost_micros bigint,                    -- estimate, in millionths of the currency
     lease uuid,
@@ -95,6 +100,7 @@ create index integration_deliveries_open on integration_deliveries (notification
     where state in ('queued', 'sending', 'unknown');
 create index on integration_deliveries (provider_id) where provider_id is not null;
 create index on integration_deliveries (call_id) where state = 'unknown';
+create index on integration_deliveries (digest_of) where state = 'digested';
 create index on integration_deliveries (org_id, digest) where state = 'queued' and digest is not null;
 
 -- How far a delivery has come: providers' callbacks move it forward only.
@@ -266,6 +272,16 @@ begin
 end $$;
 create trigger integration_notifications_told after insert on integration_notifications
     for each statement execute function integration_notifications_told();
+
+-- Who wipes a notification's secrets wipes those of its recipients.
+create function integration_notifications_wiped() returns trigger language plpgsql as $$
+begin
+    update integration_deliveries set sealed = null where notification_id = new.id and sealed is not null;
+    return null;
+end $$;
+create trigger integration_notifications_wiped after update of sealed on integration_notifications
+    for each row when (old.sealed is not null and new.sealed is null)
+    execute function integration_notifications_wiped();
 
 do $$
 declare ours text;

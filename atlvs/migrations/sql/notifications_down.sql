@@ -16,4 +16,4 @@ delete from integration_adoptions where table_name in ('integration_rules', 'int
 drop table integration_deliveries, integration_notifications, integration_rules, integration_consents,
     integration_preferences, integration_quiet_hours, integration_notification_settings, slack_users,
     slack_channels, sendgrid_suppressions, sendgrid_templates, twilio_messages;
-drop function integration_notifications_told, atlvs_rank;
+drop function integration_notifications_told, integration_notifications_wiped, atlvs_rank;

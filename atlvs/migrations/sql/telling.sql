@@ -1,4 +1,5 @@
--- The other core tables tell as well. Replaces the first version in outbox.sql.
+-- The other core tables tell as well, whatever types the platform's own columns have: nothing here may fail
+-- its write. Replaces the first version in outbox.sql.
 create or replace function atlvs_domain_events(record_type text, was jsonb, row_now jsonb) returns text[]
 language sql immutable as $$
     select case record_type
@@ -20,7 +21,7 @@ language sql immutable as $$
     when 'tasks' then array[
         case when was is null then 'task.created' end,
         case when row_now->>'assignee_id' is not null and was->>'assignee_id' is distinct from row_now->>'assignee_id'
-             and row_now->>'status' not in ('completed', 'done', 'cancelled') then 'task.assigned' end,
+             and coalesce(row_now->>'status', '') not in ('completed', 'done', 'cancelled') then 'task.assigned' end,
         case when row_now->>'status' in ('completed', 'done') and coalesce(was->>'status', '') not in ('completed', 'done')
              then 'task.completed' end]
     when 'events' then array[
@@ -39,7 +40,8 @@ language sql immutable as $$
         case when was is null then 'payment.created' end,
         case when row_now->>'status' in ('completed', 'refunded', 'partially_refunded')
               and coalesce(was->>'status', 'pending') in ('pending', 'failed') then 'payment.received' end,
-        case when (row_now->>'refunded_cents')::numeric > coalesce((was->>'refunded_cents')::numeric, 0) then 'payment.refunded' end]
+        case when case when jsonb_typeof(row_now->'refunded_cents') = 'number' then (row_now->>'refunded_cents')::numeric end
+              > case when jsonb_typeof(was->'refunded_cents') = 'number' then (was->>'refunded_cents')::numeric else 0 end then 'payment.refunded' end]
     when 'stripe_payments' then array[
         case when row_now->>'status' = 'requires_payment_method' and row_now->>'failure_code' is not null
               and (was->>'failure_code', was->>'failed_charge_id') is distinct from (row_now->>'failure_code', row_now->>'failed_charge_id')

@@ -125,6 +125,13 @@ test('a refused key expires the connection', async () => {
   assert.deepEqual([error.name, error.message], ['ExpiredAuthError', 'Send a valid API key.']);
 });
 
+test('a clock that is off does not expire the connection', async () => {
+  const message = 'X-Atlvs-Timestamp is more than 300 seconds away from our clock.';
+  const error = await refused(401, { error: { code: 'signature_expired', message } });
+  assert.equal(error.name, 'AppError');
+  assert.match(error.message, /clock .* is off/);
+});
+
 test('an outage is waited for', async () => {
   const away = { error: { code: 'unavailable', message: 'The database did not answer.' } };
   assert.deepEqual(await refused(503, away, { 'retry-after': '7' }), {
