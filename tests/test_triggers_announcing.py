@@ -19,7 +19,8 @@ pytest_plugins = ["prefect_fixtures"]
 
 async def seen(prefix: str, org: UUID, number: int) -> list[dict[str, Any]]:
     """Prefect's events with this organization in their payload."""
-    wanted = {"filter": {"event": {"prefix": [prefix]}, "order": "ASC"}, "limit": 50}
+    # The latest: other tests' are there, too.
+    wanted = {"filter": {"event": {"prefix": [prefix]}, "order": "DESC"}, "limit": 50}
     async with get_client() as client:
         for _ in range(600):
             answer = await client._client.post("/events/filter", json=wanted)  # no public reader
@@ -29,7 +30,7 @@ async def seen(prefix: str, org: UUID, number: int) -> list[dict[str, Any]]:
                 if one["payload"].get("organization") == str(org)
             ]
             if len(found) >= number:
-                return found
+                return found[::-1]
             await asyncio.sleep(0.1)
     raise AssertionError("Prefect was not told")
 
