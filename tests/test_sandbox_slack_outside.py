@@ -221,7 +221,7 @@ async def test_messages_are_cheap() -> None:
     started = time.process_time()
     for _ in range(3000):
         await provider.answer(Request("POST", "/api/chat.postMessage", b"", headers, body))
-    assert (time.process_time() - started) / 3000 < 0.001
+    assert (time.process_time() - started) / 3000 < 0.0003
     counted = provider.controls["counts"]({"key": "bulk", "by": "text", "as": "email"})
     assert counted["repeated"] == {"#crew": {"Task": 3000}}
 
